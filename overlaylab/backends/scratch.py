@@ -1,0 +1,62 @@
+"""Directories that are gone when their owner is: at once, or when the next lab is made.
+
+The owner holds a lock (flock(2)) on the directory, which the kernel takes away with the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+from pathlib import Path
+
+from ..errors import ScratchRefused
+from ..layer import remove_tree
+from ..linux import mount, namespaces
+
+
+def home(directory: str) -> Path:
+    """The user's own directory in `directory`, in which labs are made.
+
+    Raises:
+        OSError: it cannot be made.
+        ScratchRefused: somebody else has put something in its place.
+    """
+    path = Path(directory) / f"overlaylab-{namespaces.outer_uid()}"
+    path.mkdir(mode=0o700, exist_ok=True)
+    if path.is_symlink() or path.stat().st_uid != os.getuid():
+        raise ScratchRefused(f"{path} belongs to somebody else")
+    return path
+
+
+def new_directory(parent: Path, prefix: str) -> tuple[Path, int]:
+    """A new directory in `parent`, and the descriptor that holds its lock: keep it open.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    while True:
+        path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        # Another process's sweep may have been faster than the lock.
+        if path.exists():
+            return path, lock
+        os.close(lock)
+
+
+def sweep(parent: Path) -> None:
+    """Remove what nobody owns any more from `parent`; what cannot be removed stays."""
+    for path in parent.iterdir():
+        with contextlib.suppress(OSError, RecursionError):
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                # Mounts are gone with a kernel of ours, but not with a python3 run by root.
+                left = [m.target for m in mount.mounted() if m.target.startswith(f"{path}/")]
+                for target in reversed(left):
+                    mount.unmount(target, detach=True)
+                remove_tree(str(path))
+            finally:
+                os.close(lock)

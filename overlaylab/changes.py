@@ -1,0 +1,139 @@
+"""Reading an upperdir: what was added, copied up, deleted, seen from the layers below."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from .layer import Entry, Layer, read_entry
+from .linux import xattrs
+from .lookup import Place, step, top
+from .text import Table, printable, size_text
+
+ChangeKind = Literal["added", "copied-up", "whiteout", "opaque", "metadata", "redirect"]
+
+
+@dataclass(frozen=True, order=True)
+class Change:
+    """One thing an upperdir says about a path.
+
+    Attributes:
+        kind: ``"added"`` (only in upper), ``"copied-up"`` (also below), ``"whiteout"`` (hides
+            a path below), ``"opaque"`` (a directory that hides all below it), ``"metadata"``
+            (copied up without its data) or ``"redirect"`` (a renamed directory that points
+            below).
+        path: relative to the root of merged, with ``/``.
+        size: the bytes of a file in upper; 0 for everything else.
+    """
+
+    path: str
+    kind: ChangeKind
+    size: int = 0
+
+    def __repr__(self) -> str:
+        return f"Change(kind={self.kind!r}, path={self.path!r}, size={self.size})"
+
+    def row(self) -> tuple[str, str, str]:
+        """The change as cells of a table: kind, path, size."""
+        return self.kind, printable(self.path), size_text(self.size) if self.size else ""
+
+
+class Changes(list[Change]):
+    """A list of changes, printed a line each."""
+
+    def __repr__(self) -> str:
+        return repr(Table([change.row() for change in self], empty="no changes"))
+
+
+def read_changes(upper: Layer, lower: Sequence[Layer]) -> Changes:
+    """What `upper` changes in the view of `lower`, sorted by path.
+
+    Left out: a directory that is in upper only because something inside it changed (same
+    mode, owner and xattrs as below), and a whiteout with nothing beneath it. A directory
+    marked opaque with nothing beneath it is just added: Linux before 5.13 or so marks every
+    new directory, later ones only those that need it.
+
+    The time this takes depends on the size of upper alone.
+
+    Args:
+        upper: the layer that is on top.
+        lower: the layers below it, the top one first.
+
+    Raises:
+        OSError: a directory cannot be read.
+    """
+    roots = [str(layer.path) for layer in lower]
+    return Changes(sorted(_changes(str(upper.path), "", roots, top(roots))))
+
+
+def _changes(
+    directory: str, prefix: str, roots: Sequence[str], below: Sequence[Place]
+) -> Iterator[Change]:
+    with os.scandir(directory) as children:
+        for child in children:
+            entry = read_entry(child.path, child.stat(follow_symlinks=False))
+            if entry is None:
+                continue
+            path = prefix + child.name
+            found = step(roots, below, child.name) if below else None
+            hidden = found.visible if found else None
+            kind = _kind(child.path, entry, hidden, found.places if found else ())
+            if kind is not None:
+                yield Change(path, kind, entry.size)
+            if entry.kind == "directory":
+                places = _merging(entry, roots, below, found.places if found else ())
+                yield from _changes(child.path, path + "/", roots, places)
+
+
+def _kind(
+    path: str, entry: Entry, hidden: Entry | None, places: Sequence[Place]
+) -> ChangeKind | None:
+    """The kind of change that `entry` is; None for no change.
+
+    Args:
+        path: where it is, really.
+        entry: what upper has.
+        hidden: what merged would show without it.
+        places: the directories below that it would merge with.
+    """
+    if entry.kind == "whiteout":
+        return "whiteout" if hidden else None
+    if entry.kind == "directory":
+        if entry.redirect is not None:
+            return "redirect"
+        if hidden is None:
+            return "added"
+        if entry.opaque or hidden.kind != "directory":
+            return "opaque"
+        return None if _same_attributes(path, entry, places[0].path, hidden) else "copied-up"
+    if entry.metacopy:
+        return "metadata"
+    return "added" if hidden is None else "copied-up"
+
+
+def _merging(
+    entry: Entry, roots: Sequence[str], below: Sequence[Place], places: Sequence[Place]
+) -> Sequence[Place]:
+    """The directories below that an upper directory's content is compared with."""
+    if entry.opaque:
+        return ()
+    if entry.redirect is None:
+        return places
+    if not entry.redirect.startswith("/"):
+        return step(roots, below, entry.redirect).places
+    places = top(roots)
+    for part in entry.redirect.strip("/").split("/"):
+        places = step(roots, places, part).places
+    return places
+
+
+def _same_attributes(path: str, entry: Entry, other: str, below: Entry) -> bool:
+    ours, theirs = entry.stat, below.stat
+    return (
+        stat.S_IMODE(ours.st_mode) == stat.S_IMODE(theirs.st_mode)
+        and (ours.st_uid, ours.st_gid) == (theirs.st_uid, theirs.st_gid)
+        and xattrs.of_user(path) == xattrs.of_user(other)
+    )

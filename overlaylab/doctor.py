@@ -1,0 +1,50 @@
+"""What works on this machine, and why: the answer of ``%overlay doctor``."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+
+from .backends.probe import choose
+from .draw.svg import engine
+from .errors import OverlaylabError
+from .linux import namespaces, sandbox
+from .text import Table
+
+
+def doctor() -> Table:
+    """A line for each thing the course needs: what was found, and by what trial.
+
+    It never raises: that something does not work is an answer.
+    """
+    rows = [
+        ("python", platform.python_version()),
+        ("system", f"{platform.system()} {platform.release()}, {platform.machine()}"),
+        ("user", _user()),
+    ]
+    try:
+        choice = choose()
+    except OverlaylabError as error:
+        rows.append(("backend", f"none: {error}"))
+        return Table(rows)
+    free = shutil.disk_usage(choice.scratch).free
+    fences = sandbox.kinds(mounts=choice.backend.name == "kernel")
+    rows += [
+        ("backend", f"{choice.backend.name}: {choice.backend.why}"),
+        ("labs live in", f"{choice.scratch} ({free >> 20:,} MiB free)"),
+        (
+            "shell cells",
+            f"fenced by {' and '.join(fences)}" if fences else "not fenced: no Landlock",
+        ),
+        ("diagrams", engine() or "in words only: install Graphviz or graphviz-pure"),
+    ]
+    return Table(rows)
+
+
+def _user() -> str:
+    names = {"private": "own mount namespace", "user": "own user and mount namespace"}
+    entered = namespaces.entered
+    state = "no namespace of its own" if entered is None else names.get(entered.mode, "plain")
+    refusal = f" ({entered.refusal})" if entered is not None and entered.refusal else ""
+    return f"uid {os.getuid()}, {state}{refusal}"

@@ -1,0 +1,1 @@
+"""The Jupyter side: the kernel's launcher and the ``%overlay`` magics."""

@@ -1,0 +1,32 @@
+"""Start an IPython kernel in a mount namespace of its own.
+
+The kernelspec runs ``python -m overlaylab.jupyter.launcher -f CONNECTION_FILE``. Every mount
+the kernel makes belongs to it alone and is gone with it, however it ends. Where no namespace
+is permitted the kernel starts all the same and remembers why (``%overlay doctor`` tells).
+
+``--rootless`` makes a user namespace for root as well: what an unprivileged user gets.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from ..linux import namespaces
+
+
+def main() -> None:
+    """Enter the namespaces while there is one thread, then become the kernel."""
+    rootless = "--rootless" in sys.argv
+    if rootless:
+        sys.argv.remove("--rootless")
+    if sys.platform.startswith("linux"):
+        namespaces.enter(rootless=rootless)
+    # Only now: ipykernel starts threads, and a process with threads may not enter a user
+    # namespace.
+    from ipykernel.kernelapp import launch_new_instance
+
+    launch_new_instance()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""``%overlay`` and ``%%overlay``: thin, over plain functions that work without IPython."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
+from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
+from IPython.display import display
+
+from ..doctor import doctor
+from ..errors import OverlaylabError
+from ..lab import find_overlay, open_labs
+from ..overlay import Overlay
+from ..text import Table
+
+#: What ``%overlay`` can show, and what of it takes a path or a layer's name.
+COMMANDS = ("status", "doctor", "tree", "changes", "lookup", "diagram")
+
+
+def status() -> Table:
+    """The overlays of all open labs, a line each."""
+    rows = [
+        (overlay.name, "mounted" if overlay.mounted else "unmounted", _layers(overlay), lab.name)
+        for lab in open_labs()
+        for overlay in lab.mounts.values()
+    ]
+    header = [("overlay", "state", "layers, top first", "lab")] if rows else []
+    return Table(header + rows, empty="Nothing is mounted. Make a lab, and mount: lab.mount(…).")
+
+
+def _layers(overlay: Overlay) -> str:
+    return " › ".join(layer.name for layer in overlay.layers)
+
+
+@magics_class
+class OverlayMagics(Magics):
+    """The magics of overlaylab."""
+
+    @magic_arguments()
+    @argument("command", nargs="?", default="status", help=", ".join(COMMANDS))
+    @argument("name", nargs="?", help="the overlay: the name given to lab.mount")
+    @argument("path", nargs="*", help="a path (lookup, diagram), or a layer's name (tree)")
+    @line_magic("overlay")
+    def show(self, line: str) -> object:
+        """Show the state of an overlay.
+
+        %overlay                       what is mounted
+        %overlay doctor                what works on this machine, and why
+        %overlay tree NAME [LAYER]     the files of merged, or of one layer
+        %overlay changes NAME          what is in upper
+        %overlay lookup NAME PATH      which layer answers for a path
+        %overlay diagram NAME [PATH …] the layers as a picture
+        """
+        with _errors_as_sentences():
+            return _show(parse_argstring(self.show, line))
+
+    @magic_arguments()
+    @argument("name", help="the overlay: the name given to lab.mount")
+    @argument("--timeout", type=float, default=60, help="seconds until the script is stopped")
+    @cell_magic("overlay")
+    def run(self, line: str, cell: str) -> None:
+        """Run the cell as a shell script in an overlay, and show what it moved in upper.
+
+        The script starts in merged, as a process in a container would in its root directory,
+        and can write nowhere else but in /tmp.
+        """
+        arguments = parse_argstring(self.run, line)
+        with _errors_as_sentences():
+            result = find_overlay(arguments.name).sh(cell, timeout=arguments.timeout)
+        sys.stdout.write(result.stdout)
+        sys.stderr.write(result.stderr)
+        if result.returncode:
+            print(f"exit status {result.returncode}", file=sys.stderr)
+        display(result.moved)
+        if result.note:
+            print(result.note)
+
+
+def _show(arguments: Any) -> object:
+    command, name, paths = arguments.command, arguments.name, arguments.path
+    if command == "status":
+        return status()
+    if command == "doctor":
+        return doctor()
+    if command not in COMMANDS:
+        raise UsageError(f"%overlay has no {command!r}: it has {', '.join(COMMANDS)}.")
+    if name is None:
+        names = [overlay.name for lab in open_labs() for overlay in lab.mounts.values()]
+        raise UsageError(
+            f"%overlay {command} needs the name of an overlay ({', '.join(names) or 'none yet'})."
+        )
+    overlay = find_overlay(name)
+    if command == "tree":
+        return overlay.tree(*paths[:1])
+    if command == "changes":
+        return overlay.changes()
+    if command == "diagram":
+        return overlay.diagram(*paths)
+    if not paths:
+        raise UsageError("%overlay lookup needs a path, such as etc/motd.")
+    return overlay.lookup(paths[0])
+
+
+class _errors_as_sentences:  # noqa: N801
+    """Our own errors are complete sentences: show them without a traceback."""
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if isinstance(error, OverlaylabError):
+            raise UsageError(str(error)) from None
+
+
+def complete(line: str) -> list[str]:
+    """Completions for the last word of an ``%overlay`` or ``%%overlay`` line."""
+    words = line.split()
+    done = words if line.endswith(" ") else words[:-1]
+    names = [overlay.name for lab in open_labs() for overlay in lab.mounts.values()]
+    if done[:1] == ["%%overlay"]:
+        return names if len(done) == 1 else ["--timeout"]
+    if len(done) == 1:
+        return list(COMMANDS)
+    if len(done) == 2:
+        return names if done[1] not in ("status", "doctor") else []
+    try:
+        overlay = find_overlay(done[2])
+        layers = [layer.name for layer in overlay.layers]
+        if done[1] == "tree":
+            return ["merged", *layers]
+        return [shlex.quote(path) for layer in overlay.layers for path, _ in layer.walk()]
+    except OverlaylabError:
+        return []
+
+
+def register(ipython: Any) -> None:
+    """Make the magics, and the completion of their arguments, known to `ipython`."""
+    ipython.register_magics(OverlayMagics)
+
+    def completer(_: object, event: Any) -> list[str]:
+        return [word for word in complete(event.line) if word.startswith(event.symbol)]
+
+    for key in ("%overlay", "%%overlay"):
+        ipython.set_hook("complete_command", completer, str_key=key)

@@ -1,0 +1,282 @@
+"""A lab: a scratch area with layers and mounts in it, and its clean-up."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import itertools
+import os
+import re
+import shutil
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from .backends import Backend
+from .backends.probe import choose
+from .backends.scratch import new_directory, sweep
+from .errors import BadLower, BadName, LabClosed, NoSuchOverlay, ScratchFull
+from .layer import Content, Layer, check_name, copy_tree, remove_tree, write_content
+from .overlay import Overlay
+from .text import listed
+
+_open: weakref.WeakSet[Lab] = weakref.WeakSet()
+_numbers = itertools.count()
+
+
+class Lab:
+    """A place for layers and overlay mounts that is gone when you are done with it.
+
+    Use it with ``with``, or call :meth:`close`; at the latest it is closed when Python ends.
+    What a killed process left behind is removed when the next lab is made.
+
+    Args:
+        name: a name for people; it need not be unique.
+        backend: ``"auto"``, ``"kernel"`` or ``"emulated"``; see :func:`.probe.choose`.
+        scratch: the directory to live in; see :func:`.probe.choose`.
+
+    Attributes:
+        name (str): its name.
+        number (int): how many labs this process had made before it.
+        path (Path): its directory.
+        tmp (Path): what scripts see as /tmp.
+        backend (Backend): how it mounts; ``backend.name`` and ``backend.why`` say which and why.
+        layers (dict[str, Layer]): its layers by name.
+        mounts (dict[str, Overlay]): its overlays by name, unmounted ones included.
+
+    Raises:
+        BadName: a name that cannot be part of a directory's name.
+        BackendUnavailable, ScratchRefused: see :func:`.probe.choose`.
+        ScratchFull: no room.
+    """
+
+    def __init__(
+        self,
+        name: str = "lab",
+        *,
+        backend: str | None = None,
+        scratch: str | os.PathLike[str] | None = None,
+    ) -> None:
+        self.name = check_name(name, "lab")
+        choice = choose(backend, scratch)
+        self.backend: Backend = choice.backend
+        sweep(choice.scratch)
+        with _room(choice.scratch):
+            self.path, lock = new_directory(choice.scratch, _prefix(name))
+        self.layers: dict[str, Layer] = {}
+        self.mounts: dict[str, Overlay] = {}
+        self.tmp = self.path / "tmp"
+        self.tmp.mkdir()
+        self.number = next(_numbers)
+        self._merged: list[Path] = []
+        self._finalize = weakref.finalize(
+            self, _clean_up, self.path, lock, self._merged, self.backend
+        )
+        _open.add(self)
+
+    def __repr__(self) -> str:
+        state = "closed" if self.closed else self.backend.name
+        return (
+            f"Lab({self.name!r}, {state}, layers={list(self.layers)}, mounts={list(self.mounts)})"
+        )
+
+    def __enter__(self) -> Lab:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def closed(self) -> bool:
+        """Was it closed?"""
+        return not self._finalize.alive
+
+    def check_open(self) -> None:
+        """Do nothing in an open lab.
+
+        Raises:
+            LabClosed: it was closed.
+        """
+        if self.closed:
+            raise LabClosed(
+                f"Lab {self.name!r} is closed and its directories are gone: "
+                f"make a new one with Lab({self.name!r})."
+            )
+
+    def close(self) -> None:
+        """Unmount everything and remove the directories; a second call does nothing."""
+        self._finalize()
+
+    def layer(self, name: str, content: Content | None = None) -> Layer:
+        """Make a layer.
+
+        Args:
+            name: its name, new in this lab.
+            content: path → text or bytes of a file (mode 0644); path with a final ``/`` →
+                None for a directory (mode 0755). Parent directories come by themselves.
+
+        Raises:
+            BadName: the name cannot be used, or is used.
+            BadPath: a path that leaves the layer, or content that does not fit it.
+            ScratchFull: there is no room for it; nothing is left of it.
+        """
+        content = {} if content is None else content
+        return self._new_layer(name, lambda path: write_content(str(path), content, name))
+
+    def freeze(self, name: str, directory: Path) -> Layer:
+        """Make a layer that is a copy of `directory`; see :meth:`Overlay.commit`."""
+        return self._new_layer(name, lambda path: copy_tree(str(directory), str(path)))
+
+    def _new_layer(self, name: str, fill: Callable[[Path], None]) -> Layer:
+        self.check_open()
+        self._check_new(name, "layer", self.layers)
+        with self._directory("layers", name) as path:
+            fill(path)
+        self.layers[name] = Layer(path, name)
+        return self.layers[name]
+
+    def mount(
+        self, name: str, *, lower: Sequence[Layer | str | os.PathLike[str]], upper: bool = True
+    ) -> Overlay:
+        """Mount an overlay.
+
+        Args:
+            name: its name, new in this lab.
+            lower: layers, names of this lab's layers, or paths of directories; the top one
+                first, as in ``lowerdir=``.
+            upper: False for a read-only mount.
+
+        Raises:
+            BadName: the name cannot be used, or is used.
+            BadLower: a lower that is no layer, or given twice, or none at all.
+            MountRefused: the kernel refused, with its errno and its own message.
+        """
+        self.check_open()
+        self._check_new(name, "mount", self.mounts)
+        layers = self._lowers(lower)
+        with self._directory("mounts", name) as path:
+            merged, upper_path, work = path / "merged", path / "upper", path / "work"
+            for part in (merged, upper_path, work) if upper else (merged,):
+                part.mkdir()
+                part.chmod(0o755)  # whatever the umask: upper's mode is merged's
+            self.backend.mount(
+                merged,
+                [layer.path for layer in layers],
+                upper_path if upper else None,
+                work if upper else None,
+            )
+        self._merged.append(merged)
+        self.mounts[name] = Overlay(
+            name,
+            layers,
+            upper=upper_path if upper else None,
+            work=work if upper else None,
+            merged=merged,
+            lab=self,
+        )
+        return self.mounts[name]
+
+    def _check_new(
+        self, name: str, what: str, taken: dict[str, Layer] | dict[str, Overlay]
+    ) -> None:
+        check_name(name, what)
+        if name in taken:
+            raise BadName(
+                f"This lab has a {what} {name!r} already: choose another name, or make a new lab."
+            )
+
+    def _lowers(self, lower: Sequence[Layer | str | os.PathLike[str]]) -> list[Layer]:
+        if isinstance(lower, str | Layer | os.PathLike):
+            raise BadLower(f"lower={lower!r} is one thing, not a list: write lower=[…].")
+        layers = [self._lower(one) for one in lower]
+        if not layers:
+            raise BadLower("An overlay needs a lower: give at least one layer in lower=[…].")
+        paths = [layer.path.resolve() for layer in layers]
+        for layer, path in zip(layers, paths, strict=True):
+            if paths.count(path) > 1:
+                raise BadLower(
+                    f"{layer.name!r} is twice among the lowers, which the kernel refuses: "
+                    "give each layer once."
+                )
+        return layers
+
+    def _lower(self, one: Layer | str | os.PathLike[str]) -> Layer:
+        if isinstance(one, str) and "/" not in one:
+            if one not in self.layers:
+                names = listed(self.layers, "none yet")
+                raise BadLower(f"This lab has no layer {one!r}: it has {names}.")
+            return self.layers[one]
+        if isinstance(one, str | os.PathLike):
+            return Layer(one)
+        if not isinstance(one, Layer):
+            raise BadLower(f"{one!r} cannot be a lower: give a layer, made with lab.layer(…).")
+        return Layer(one.path, one.name)  # it may have gone with its lab
+
+    @contextlib.contextmanager
+    def _directory(self, kind: str, name: str) -> Iterator[Path]:
+        """A new directory that is only there afterwards if all went well."""
+        path = self.path / kind / name
+        with _room(self.path):
+            path.parent.mkdir(exist_ok=True)
+            path.mkdir()
+            try:
+                path.chmod(0o755)
+                yield path
+            except BaseException:
+                remove_tree(str(path))
+                raise
+
+
+def find_overlay(name: str) -> Overlay:
+    """The overlay of that name in an open lab, the one mounted last.
+
+    Raises:
+        NoSuchOverlay: there is none; the sentence lists those that are.
+    """
+    mounts = {overlay.name: overlay for lab in open_labs() for overlay in lab.mounts.values()}
+    if name not in mounts:
+        raise NoSuchOverlay(
+            f"No overlay is called {name!r} (mounted: {listed(mounts, 'none')}): "
+            "mount one with lab.mount(…)."
+        )
+    return mounts[name]
+
+
+def open_labs() -> list[Lab]:
+    """The labs of this process that are not closed, in the order in which they were made."""
+    return sorted((lab for lab in _open if not lab.closed), key=lambda lab: lab.number)
+
+
+def _prefix(name: str) -> str:
+    """The beginning of a lab directory's name; the rest is random."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:32] + "-"
+
+
+def _clean_up(path: Path, lock: int, merged: Sequence[Path], backend: Backend) -> None:
+    for one in reversed(merged):
+        with contextlib.suppress(OSError):  # EINVAL: unmounted already
+            backend.unmount(one, force=True)
+    with contextlib.suppress(OSError):
+        remove_tree(str(path))
+    os.close(lock)
+
+
+@contextlib.contextmanager
+def _room(directory: Path) -> Iterator[None]:
+    """Turn "no space left" into an error that says where, and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        free = shutil.disk_usage(directory).free
+        raise ScratchFull(
+            f"There is no room left where this lab lives ({directory}, {free >> 20} MiB free): "
+            "close other labs, write less, or choose another place with OVERLAYLAB_SCRATCH."
+        ) from None

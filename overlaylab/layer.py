@@ -1,0 +1,329 @@
+"""A directory that is one layer, and what its entries mean to overlayfs."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from .errors import BadLower, BadName, BadPath
+from .linux import xattrs
+from .text import Table, printable, size_text
+
+EntryKind = Literal["file", "directory", "symlink", "whiteout", "other"]
+
+#: What a layer is made of: a path, and its text or bytes; None for a directory ("etc/").
+Content = Mapping[str, str | bytes | None]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a layer.
+
+    Attributes:
+        kind: ``"file"``, ``"directory"``, ``"symlink"``, ``"whiteout"`` (nothing is there,
+            and what lower layers have is hidden) or ``"other"`` (a device, socket or pipe).
+        stat: its lstat(2).
+        opaque: a directory that hides all that lower layers have in it.
+        redirect: where a renamed directory's lower part is found; None if under its own name.
+        metacopy: a file whose data is in a lower layer.
+        origin: it was copied up: the kernel noted where from (xattr ``overlay.origin``).
+    """
+
+    kind: EntryKind
+    stat: os.stat_result
+    opaque: bool = False
+    redirect: str | None = None
+    metacopy: bool = False
+    origin: bool = False
+
+    @property
+    def size(self) -> int:
+        """The bytes of a file; 0 for everything else."""
+        return self.stat.st_size if self.kind == "file" else 0
+
+
+def read_entry(path: str, status: os.stat_result | None = None) -> Entry | None:
+    """What `path` is to overlayfs; None where nothing is.
+
+    A whiteout is a character device 0/0, or an empty file with the xattr
+    ``overlay.whiteout``; an opaque directory has the xattr ``overlay.opaque`` = ``y``
+    (Documentation/filesystems/overlayfs.rst, "whiteouts and opaque directories").
+
+    Args:
+        path: the real path.
+        status: its lstat(2), if known already.
+
+    Raises:
+        OSError: it cannot be looked at.
+    """
+    if status is None:
+        try:
+            status = os.lstat(path)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return None
+            raise
+    mode = status.st_mode
+    if stat.S_ISDIR(mode):
+        marks = xattrs.marks(path)
+        redirect = marks.get("redirect")
+        return Entry(
+            "directory",
+            status,
+            opaque=marks.get("opaque") == b"y",
+            redirect=None if redirect is None else os.fsdecode(redirect),
+        )
+    if stat.S_ISREG(mode):
+        marks = xattrs.marks(path)
+        if "whiteout" in marks and status.st_size == 0:
+            return Entry("whiteout", status)
+        return Entry("file", status, metacopy="metacopy" in marks, origin="origin" in marks)
+    if stat.S_ISLNK(mode):
+        return Entry("symlink", status)
+    if stat.S_ISCHR(mode) and status.st_rdev == 0:
+        return Entry("whiteout", status)
+    return Entry("other", status)
+
+
+class Layer:
+    """A directory that is one layer of a stack.
+
+    Args:
+        path: an existing directory.
+        name: what diagrams and messages call it; the directory's name if not given.
+
+    Attributes:
+        path (Path): the directory.
+        name (str): its name.
+
+    Raises:
+        BadLower: `path` is no directory.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], name: str | None = None) -> None:
+        self.path = Path(path).absolute()
+        self.name = self.path.name if name is None else name
+        if not self.path.is_dir():
+            what = "is not a directory" if self.path.exists() else "does not exist"
+            raise BadLower(f"{self.path} {what}, and a layer is a directory: check the path.")
+
+    def __repr__(self) -> str:
+        return f"Layer({self.name!r})"
+
+    def entry(self, path: str) -> Entry | None:
+        """What this layer by itself has at `path` (relative, with ``/``); None for nothing.
+
+        A symbolic link on the way leads nowhere: in a layer it is a name, not a directory.
+        """
+        place = str(self.path)
+        *parents, name = path.split("/")
+        for parent in parents:
+            place = os.path.join(place, parent)
+            if os.path.islink(place):
+                return None
+        return read_entry(os.path.join(place, name))
+
+    def walk(self) -> Iterator[tuple[str, Entry]]:
+        """All entries with their relative paths, each directory before what is in it, sorted."""
+        yield from _walk(str(self.path), "")
+
+    def tree(self) -> Table:
+        """A listing: a line per entry, whiteouts and opaque directories by name."""
+        rows = []
+        for path, entry in self.walk():
+            name = path + "/" if entry.kind == "directory" else path
+            rows.append((printable(name), _describe(entry)))
+        return Table(rows, empty=f"{self.name}: empty")
+
+
+def _describe(entry: Entry) -> str:
+    if entry.kind == "file":
+        return size_text(entry.size) + (" (metadata only)" if entry.metacopy else "")
+    if entry.kind == "directory":
+        return "opaque" if entry.opaque else ""
+    return entry.kind
+
+
+def _walk(directory: str, prefix: str) -> Iterator[tuple[str, Entry]]:
+    with os.scandir(directory) as found:
+        children = sorted(found, key=lambda child: child.name)
+    for child in children:
+        entry = read_entry(child.path, child.stat(follow_symlinks=False))
+        if entry is None:
+            continue
+        path = prefix + child.name
+        yield path, entry
+        if entry.kind == "directory":
+            yield from _walk(child.path, path + "/")
+
+
+def check_name(name: object, what: str) -> str:
+    """`name` if it can be the name of a directory, which `what` is going to be.
+
+    Raises:
+        BadName: it cannot.
+    """
+    if not isinstance(name, str):
+        raise BadName(f"{name!r} cannot be the name of a {what}: give a string, such as 'base'.")
+    reason = _not_a_file_name(name)
+    if reason:
+        raise BadName(
+            f"{name!r} cannot be the name of a {what}, because {reason}: "
+            "choose a plain name, such as 'base'."
+        )
+    return name
+
+
+def _not_a_file_name(name: str) -> str:
+    if name in ("", ".", ".."):
+        return "that is no file name"
+    if "/" in name or "\0" in name:
+        return "a file name contains neither '/' nor a zero byte"
+    if len(os.fsencode(name)) > 255:
+        return "a file name has at most 255 bytes"
+    return ""
+
+
+def check_path(path: object, where: str) -> str:
+    """`path` without a final ``/``, if it stays inside `where`.
+
+    Raises:
+        BadPath: it does not.
+    """
+    if not isinstance(path, str):
+        raise BadPath(f"{path!r} is no path in {where}: give a string like 'etc/motd'.")
+    parts = path.removesuffix("/").split("/")
+    reason = next(filter(None, map(_not_a_file_name, parts)), "")
+    if path.startswith("/"):
+        reason = "it starts with '/'"
+    elif ".." in parts:
+        reason = "'..' leads out of it"
+    if reason:
+        raise BadPath(
+            f"{path!r} is no path in {where}, because {reason}: give it relative, like 'etc/motd'."
+        )
+    return "/".join(parts)
+
+
+def write_content(directory: str, content: Content, layer: str) -> None:
+    """Fill the empty `directory` with `content`; files get mode 0644, directories 0755.
+
+    Raises:
+        BadPath: a path that leaves the layer, or content that does not fit it.
+        OSError: the filesystem refused.
+    """
+    for given, data in content.items():
+        path = check_path(given, f"layer {layer!r}")
+        target = os.path.join(directory, path)
+        if (data is None) != given.endswith("/"):
+            raise BadPath(
+                f"{given!r} in layer {layer!r} is unclear: a directory is written 'name/': None, "
+                "a file 'name': 'its text'."
+            )
+        try:
+            _make_directories(directory, path if data is None else os.path.dirname(path))
+            if data is None:
+                continue
+            with open(target, "xb") as file:
+                file.write(data.encode() if isinstance(data, str) else data)
+        except (FileExistsError, NotADirectoryError, IsADirectoryError):
+            raise BadPath(
+                f"{given!r} is twice in layer {layer!r}, once as a file and once as a directory: "
+                "keep one of them."
+            ) from None
+        os.chmod(target, 0o644)
+
+
+def _make_directories(directory: str, path: str) -> None:
+    for part in filter(None, path.split("/")):
+        directory = os.path.join(directory, part)
+        if os.path.isdir(directory):
+            continue
+        os.mkdir(directory)
+        os.chmod(directory, 0o755)  # whatever the umask
+
+
+def copy_tree(source: str, target: str) -> None:
+    """Copy a layer into the empty directory `target`.
+
+    Whiteouts, links between files, owners, modes, times and xattrs come along, and of
+    overlayfs's own marks those that are content (:data:`.xattrs.CONTENT_MARKS`).
+
+    Raises:
+        OSError: the filesystem refused.
+    """
+    seen: dict[tuple[int, int], str] = {}
+
+    def copy(source: str, target: str) -> None:
+        status = os.lstat(source)
+        key = status.st_dev, status.st_ino
+        if stat.S_ISDIR(status.st_mode):
+            if not os.path.isdir(target):
+                os.mkdir(target)
+            for name in os.listdir(source):
+                copy(os.path.join(source, name), os.path.join(target, name))
+        elif key in seen:
+            os.link(seen[key], target, follow_symlinks=False)
+            return
+        elif stat.S_ISREG(status.st_mode):
+            _copy_data(source, target)
+        elif stat.S_ISLNK(status.st_mode):
+            os.symlink(os.readlink(source), target)
+        else:
+            os.mknod(target, status.st_mode, status.st_rdev)
+        if status.st_nlink > 1:
+            seen[key] = target
+        _copy_attributes(source, target, status)
+
+    copy(source, target)
+
+
+def _copy_data(source: str, target: str) -> None:
+    """Copy a file's bytes, and leave its holes holes."""
+    with open(source, "rb") as reader, open(target, "xb") as writer:
+        end = os.fstat(reader.fileno()).st_size
+        writer.truncate(end)
+        start = 0
+        while start < end:
+            try:
+                start = os.lseek(reader.fileno(), start, os.SEEK_DATA)
+            except OSError:  # ENXIO: a hole up to the end
+                return
+            hole = os.lseek(reader.fileno(), start, os.SEEK_HOLE)
+            os.lseek(writer.fileno(), start, os.SEEK_SET)
+            while start < hole:
+                start += os.sendfile(writer.fileno(), reader.fileno(), start, hole - start)
+
+
+def _copy_attributes(source: str, target: str, status: os.stat_result) -> None:
+    os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
+    if not stat.S_ISLNK(status.st_mode):
+        os.chmod(target, stat.S_IMODE(status.st_mode))
+    for name in xattrs.names(source):
+        if xattrs.mark_of(name) in (None, *xattrs.CONTENT_MARKS):
+            value = os.getxattr(source, name, follow_symlinks=False)
+            os.setxattr(target, name, value, follow_symlinks=False)
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
+
+
+def remove_tree(path: str) -> None:
+    """Remove a directory and all in it, work directories without any permission included.
+
+    Raises:
+        OSError: something could not be removed.
+    """
+    try:
+        shutil.rmtree(path)
+    except PermissionError:
+        for directory, names, _ in os.walk(path):
+            for name in names:
+                child = os.path.join(directory, name)
+                if not os.path.islink(child):
+                    os.chmod(child, 0o700)
+        shutil.rmtree(path)

@@ -1,0 +1,253 @@
+"""Shell scripts behind a fence: they may write beneath one directory and in a private /tmp.
+
+Two fences, each of which the other completes:
+
+- *mounts*: the script gets a mount namespace in which everything else is read-only. This
+  stops every change, chmod and chown included, but needs the right to mount.
+- *Landlock* (Linux 5.13; 5.19 for moves between directories): needs no right, and keeps a
+  script run by root from undoing the first fence or writing to a device. It does not cover
+  chmod, chown, times and xattrs (Documentation/userspace-api/landlock.rst).
+
+Namespaces and Landlock rules belong to a thread. Each script is started from a thread of
+its own that puts both in place and dies with them; no code runs between fork and exec.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import IO
+
+from . import mount, namespaces, syscalls
+
+#: Bytes kept of each of a script's two outputs.
+OUTPUT_LIMIT = 256 * 1024
+#: Seconds in which a killed script's outputs are still read.
+_LAST_WORDS = 1.0
+
+_MOUNT_ATTR_RDONLY = 1
+_AT_RECURSIVE = 0x8000
+_LANDLOCK_WITH_REFER = 2
+_HARMLESS_DEVICES = ("/dev/null", "/dev/zero", "/dev/full")
+
+
+@dataclass(frozen=True)
+class Fence:
+    """Where a script may write.
+
+    Attributes:
+        writable: the directory it is started in (an overlay's merged).
+        tmp: the directory it sees as /tmp, or finds in ``$TMPDIR``.
+        mounts: whether this process may mount: use the first fence too.
+    """
+
+    writable: str
+    tmp: str
+    mounts: bool
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A script that ended: its outputs as text, its status, and whether time ran out."""
+
+    stdout: str
+    stderr: str
+    returncode: int
+    timed_out: bool
+
+
+def kinds(*, mounts: bool) -> list[str]:
+    """The fences that stand on this machine: ``"mounts"``, ``"Landlock"``, both or none."""
+    found = ["mounts"] if mounts else []
+    return [*found, "Landlock"] if landlock_abi() >= _LANDLOCK_WITH_REFER else found
+
+
+@functools.cache
+def landlock_abi() -> int:
+    """The kernel's Landlock version; 0 where it has none."""
+    try:
+        import landlockpy
+
+        return landlockpy.abi_version()
+    except (ImportError, OSError):
+        return 0
+
+
+def run(script: str, fence: Fence, timeout: float) -> Finished:
+    """Run `script` with ``sh -c`` behind `fence`.
+
+    Everything the script started is gone when this returns: with the right to mount it is
+    the first process of a PID namespace, and the kernel ends the others with it.
+
+    Args:
+        script: shell source.
+        fence: where it may write.
+        timeout: seconds until it is killed.
+
+    Raises:
+        OSError: the shell could not be started.
+        KeyboardInterrupt: the script was killed first.
+    """
+    # Both start processes to find out, which behind the fence would be the first of the new
+    # PID namespace and end it.
+    landlock_abi()
+    prefix = _die_with_parent()
+    started: Future[_Running] = Future()
+    threading.Thread(
+        target=_start, args=([*prefix, "sh", "-c", script], fence, started), daemon=True
+    ).start()
+    running = started.result()
+    try:
+        outputs, timed_out = _collect(running, timeout)
+    finally:
+        _kill(running.process)
+        running.process.wait()
+        os.close(running.pidfd)
+        for pipe in running.pipes:
+            pipe.close()
+    stdout, stderr = (output.decode(errors="replace") for output in outputs)
+    return Finished(stdout, stderr, running.process.returncode, timed_out)
+
+
+@dataclass(frozen=True)
+class _Running:
+    process: subprocess.Popen[bytes]
+    pipes: tuple[IO[bytes], IO[bytes]]
+    pidfd: int
+
+
+def _start(command: list[str], fence: Fence, started: Future[_Running]) -> None:
+    try:
+        tmp = _enter(fence)
+        process = subprocess.Popen(
+            command,
+            cwd=fence.writable,
+            env=_environment(tmp),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            umask=0o022,
+        )
+        assert process.stdout is not None
+        assert process.stderr is not None
+        pipes = (process.stdout, process.stderr)
+        running = _Running(process, pipes, os.pidfd_open(process.pid))
+    except BaseException as error:
+        started.set_exception(error)
+        return
+    started.set_result(running)
+    # The script is to die with this process, and the kernel takes "parent" to mean the
+    # thread that forked it (PR_SET_PDEATHSIG, prctl(2)): stay until it has ended.
+    process.wait()
+
+
+@functools.cache
+def _die_with_parent() -> tuple[str, ...]:
+    """util-linux's setpriv sets PR_SET_PDEATHSIG; busybox's does not know it."""
+    command = ("setpriv", "--pdeathsig", "KILL")
+    if shutil.which("setpriv") is None:
+        return ()
+    works = subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0
+    return command if works else ()
+
+
+def _environment(tmp: str) -> dict[str, str]:
+    path = os.environ.get("PATH", os.defpath)
+    return {"PATH": path, "HOME": tmp, "TMPDIR": tmp, "LC_ALL": "C.UTF-8", "TERM": "dumb"}
+
+
+def _enter(fence: Fence) -> str:
+    """Put up the fence around the calling thread; return the path of its /tmp."""
+    tmp = fence.tmp
+    if fence.mounts:
+        syscalls.unshare(namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID)
+        mount.make_private()
+        if os.path.isdir("/tmp") and not fence.tmp.startswith("/tmp/"):
+            tmp = "/tmp"
+        mount.bind(fence.tmp, tmp)
+        _set_attributes("/", _AT_RECURSIVE, setting=_MOUNT_ATTR_RDONLY)
+        _set_attributes(tmp, 0, clearing=_MOUNT_ATTR_RDONLY)
+        _set_attributes(fence.writable, 0, clearing=_MOUNT_ATTR_RDONLY)
+    if landlock_abi() >= _LANDLOCK_WITH_REFER:
+        _restrict(fence.writable, tmp)
+    return tmp
+
+
+def _set_attributes(path: str, flags: int, *, setting: int = 0, clearing: int = 0) -> None:
+    """mount_setattr(2); its struct is four 64-bit numbers."""
+    words = [word.to_bytes(8, sys.byteorder) for word in (setting, clearing, 0, 0)]
+    attributes = b"".join(words)
+    syscalls.syscall(
+        syscalls.MOUNT_SETATTR,
+        syscalls.AT_FDCWD,
+        os.fsencode(path),
+        flags,
+        attributes,
+        len(attributes),
+    )
+
+
+def _restrict(*writable: str) -> None:
+    from landlockpy import AccessFS, Ruleset
+
+    reading = AccessFS.EXECUTE | AccessFS.READ_FILE | AccessFS.READ_DIR
+    # Terminals and other devices are told what to do by ioctl; leave that alone.
+    handled = ~(reading | AccessFS.IOCTL_DEV)
+    with Ruleset(handled_fs=handled) as rules:
+        for path in writable:
+            rules.allow_path(path, handled)
+        for device in filter(os.path.exists, _HARMLESS_DEVICES):
+            rules.allow_path(device, AccessFS.WRITE_FILE | AccessFS.TRUNCATE)
+        rules.restrict()
+
+
+def _collect(script: _Running, timeout: float) -> tuple[list[bytes], bool]:
+    """Read both outputs until the script has ended, but not for longer than `timeout`."""
+    outputs = [pipe.fileno() for pipe in script.pipes]
+    kept = {fd: bytearray() for fd in outputs}
+    dropped = dict.fromkeys(outputs, 0)
+    deadline = time.monotonic() + timeout
+    timed_out = killed = False
+    with selectors.DefaultSelector() as ready:
+        for fd in (script.pidfd, *outputs):
+            ready.register(fd, selectors.EVENT_READ)
+        while ready.get_map():
+            if time.monotonic() >= deadline:
+                if killed:  # a process that left the session still holds a pipe
+                    break
+                timed_out = True
+            events = [] if timed_out and not killed else ready.select(deadline - time.monotonic())
+            ended = any(key.fd == script.pidfd for key, _ in events)
+            if ended or (timed_out and not killed):
+                # What it left running in the background would hold the pipes open.
+                _kill(script.process)
+                killed, deadline = True, time.monotonic() + _LAST_WORDS
+            for key, _ in events:
+                chunk = b"" if key.fd == script.pidfd else os.read(key.fd, 65536)
+                if not chunk:
+                    ready.unregister(key.fd)
+                    continue
+                room = OUTPUT_LIMIT - len(kept[key.fd])
+                kept[key.fd] += chunk[:room]
+                dropped[key.fd] += len(chunk[room:])
+    for fd in outputs:
+        if dropped[fd]:
+            kept[fd] += f"\n(… {dropped[fd]:,} more bytes not kept)\n".encode()
+    return [bytes(kept[fd]) for fd in outputs], timed_out
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill the script's whole session; the kernel ends what else its PID namespace holds."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)

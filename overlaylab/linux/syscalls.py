@@ -1,0 +1,85 @@
+"""System calls through ctypes: a result, or an OSError with the kernel's errno.
+
+The mount calls have no wrapper in Python, and a ``mount`` process for each would cost
+more than ten times as much as the call itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+
+# Numbers above 423 are the same on every architecture Python is packaged for
+# (include/uapi/asm-generic/unistd.h).
+OPEN_TREE = 428
+MOVE_MOUNT = 429
+FSOPEN = 430
+FSCONFIG = 431
+FSMOUNT = 432
+MOUNT_SETATTR = 442
+
+AT_FDCWD = -100
+
+Argument = int | bytes | None | ctypes.Structure
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return result
+
+
+def _argument(value: Argument) -> object:
+    if value is None:
+        return ctypes.c_void_p(None)
+    if isinstance(value, int):
+        return ctypes.c_long(value)
+    if isinstance(value, bytes):
+        return ctypes.c_char_p(value)
+    return ctypes.byref(value)
+
+
+def syscall(number: int, *arguments: Argument) -> int:
+    """Make the system call `number`.
+
+    Raises:
+        OSError: with the kernel's errno.
+    """
+    return _checked(_libc().syscall(ctypes.c_long(number), *map(_argument, arguments)))
+
+
+def mount(
+    source: str | None, target: str, fstype: str | None, flags: int, data: bytes | None = None
+) -> None:
+    """mount(2). `data` holds the options, at most one page of them.
+
+    Raises:
+        OSError: with the kernel's errno.
+    """
+    source_, fstype_ = (None if text is None else os.fsencode(text) for text in (source, fstype))
+    _checked(_libc().mount(source_, os.fsencode(target), fstype_, ctypes.c_ulong(flags), data))
+
+
+def umount(target: str, flags: int) -> None:
+    """umount2(2).
+
+    Raises:
+        OSError: with the kernel's errno.
+    """
+    _checked(_libc().umount2(os.fsencode(target), flags))
+
+
+def unshare(flags: int) -> None:
+    """unshare(2), for the calling thread.
+
+    Raises:
+        OSError: with the kernel's errno.
+    """
+    _checked(_libc().unshare(flags))

@@ -1,0 +1,206 @@
+"""Which layer answers for a path: the kernel's look-up, step by step.
+
+The kernel asks the layers from the top, one path component after the other. A whiteout ends
+the search with "not there"; anything but a directory is the answer; directories merge, down
+to an opaque one or to something that is no directory (Documentation/filesystems/overlayfs.rst,
+"Upper and Lower" and "Merging directories"; ovl_lookup in fs/overlayfs/namei.c).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from .layer import Entry, Layer, read_entry
+from .text import Table, printable
+
+Role = Literal["answers", "merges", "hides", "hidden", "nothing", "unasked"]
+
+_ROLES = {
+    "answers": "answers",
+    "merges": "merges into it",
+    "hides": "hides what is below",
+    "hidden": "hidden, not asked",
+    "nothing": "asked, has nothing",
+    "unasked": "not asked",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A directory in which a layer takes part in a merge: the layer's number, the real path."""
+
+    layer: int
+    path: str
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a step of the look-up found, the top layer first.
+
+    Attributes:
+        entries: the layers that were asked and had something: number and entry.
+        places: the directories that merge, where the next component is looked for.
+        unasked: the layers that were not asked, because one above them ended the search.
+    """
+
+    entries: Sequence[tuple[int, Entry]]
+    places: Sequence[Place]
+    unasked: Sequence[int] = ()
+
+    @property
+    def visible(self) -> Entry | None:
+        """What merged shows; None where nothing is, or a whiteout answers."""
+        if not self.entries or self.entries[0][1].kind == "whiteout":
+            return None
+        return self.entries[0][1]
+
+
+def step(roots: Sequence[str], places: Sequence[Place], name: str) -> Found:
+    """Look for one component.
+
+    Args:
+        roots: the real path of every layer, the top one first.
+        places: where the parent directory merges from, the top one first.
+        name: the component.
+    """
+    entries: list[tuple[int, Entry]] = []
+    merging: list[Place] = []
+    candidates = [Place(place.layer, os.path.join(place.path, name)) for place in places]
+    while candidates:
+        place, *candidates = candidates
+        entry = read_entry(place.path)
+        if entry is None:
+            continue
+        if not merging:
+            entries.append((place.layer, entry))
+            if entry.kind != "directory":
+                break
+        elif entry.kind != "directory":
+            break
+        else:
+            entries.append((place.layer, entry))
+        merging.append(place)
+        if entry.opaque:
+            break
+        if entry.redirect is not None:
+            candidates = _redirected(roots, place, candidates, entry.redirect)
+    return Found(entries, merging, [place.layer for place in candidates])
+
+
+def _redirected(
+    roots: Sequence[str], place: Place, candidates: Sequence[Place], redirect: str
+) -> list[Place]:
+    """Where the layers below look on: under another name, or from the root of the layer."""
+    if ".." in redirect.split("/"):
+        return []
+    if redirect.startswith("/"):
+        below = range(place.layer + 1, len(roots))
+        return [Place(number, roots[number] + redirect) for number in below]
+    return [
+        Place(other.layer, os.path.join(os.path.dirname(other.path), redirect))
+        for other in candidates
+    ]
+
+
+def top(roots: Sequence[str]) -> list[Place]:
+    """Where a look-up starts: the root of every layer."""
+    return [Place(number, root) for number, root in enumerate(roots)]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One layer's part in a look-up.
+
+    Attributes:
+        layer: its name.
+        found: what it has at the path, asked or not: ``"file"``, ``"directory"``,
+            ``"opaque directory"``, ``"whiteout"`` …; None for nothing.
+        role: ``"answers"``; ``"merges"`` (a directory that joins the answer); ``"hides"`` (a
+            whiteout); ``"hidden"`` (a layer, or a whiteout or directory above, kept it from
+            being asked); ``"nothing"`` (asked, has nothing); ``"unasked"`` (has nothing either).
+    """
+
+    layer: str
+    found: str | None
+    role: Role
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """The answer to "where does this path come from?".
+
+    Attributes:
+        path: the path that was looked up.
+        asked: every layer of the stack, the top one first.
+        because: for a path whose parent directory hides it: that parent; else None.
+    """
+
+    path: str
+    asked: Sequence[Asked]
+    because: str | None = None
+
+    @property
+    def answer(self) -> str | None:
+        """The name of the layer whose entry merged shows; None where it shows nothing."""
+        return next((one.layer for one in self.asked if one.role == "answers"), None)
+
+    @property
+    def hidden(self) -> list[str]:
+        """The names of the layers that have something here that nobody can see."""
+        return [one.layer for one in self.asked if one.role == "hidden"]
+
+    def __repr__(self) -> str:
+        rows = []
+        for one in self.asked:
+            role = _ROLES[one.role]
+            if one.role == "hidden" and self.because:
+                role = f"hidden by {printable(self.because)}"
+            rows.append(("  " + one.layer, one.found or "–", role))
+        return f"{printable(self.path)}\n{Table(rows)!r}"
+
+
+def lookup(layers: Sequence[Layer], path: str) -> Lookup:
+    """Look `path` up in `layers`, the top one first.
+
+    Args:
+        layers: the stack.
+        path: relative, with ``/``; already checked to stay inside.
+    """
+    roots = [str(layer.path) for layer in layers]
+    places: Sequence[Place] = top(roots)
+    found = Found([], places)
+    because = None
+    *parents, _ = parts = path.split("/")
+    for depth, part in enumerate(parts):
+        places = found.places
+        found = step(roots, places, part)
+        if depth < len(parents) and any(_ends_search(entry) for _, entry in found.entries):
+            because = "/".join(parts[: depth + 1])
+    asked_numbers = {place.layer for place in places} - set(found.unasked)
+    roles: dict[int, Role] = {
+        number: "hides" if entry.kind == "whiteout" else "merges" if position else "answers"
+        for position, (number, entry) in enumerate(found.entries)
+    }
+    asked = []
+    for number, layer in enumerate(layers):
+        entry = layer.entry(path)
+        if number not in roles:
+            nothing: Role = "nothing" if number in asked_numbers else "unasked"
+            roles[number] = nothing if entry is None else "hidden"
+        asked.append(Asked(layer.name, describe(entry), roles[number]))
+    return Lookup(path, asked, because)
+
+
+def _ends_search(entry: Entry) -> bool:
+    """Does this entry of a parent keep lower layers from being asked for what is inside?"""
+    return entry.kind != "directory" or entry.opaque
+
+
+def describe(entry: Entry | None) -> str | None:
+    """An entry in a word or two; None for None."""
+    if entry is None:
+        return None
+    return "opaque directory" if entry.opaque else entry.kind

@@ -1,0 +1,330 @@
+"""An overlay: lowers and an upper seen as one directory, and what can be asked about it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .changes import Change, Changes, read_changes
+from .errors import BadLower, NotMounted, OverlaylabError, ShellFailed, ShellTimeout
+from .layer import Layer, check_path
+from .lookup import Lookup, lookup
+from .text import Table, listed, printable
+
+if TYPE_CHECKING:
+    from .draw import Diagram
+    from .lab import Lab
+
+_FENCE = (
+    "A shell cell may write only inside merged and in /tmp. The rest of this machine is "
+    "read-only to it, so nothing outside was changed."
+)
+_REFUSALS = ("Permission denied", "Read-only file system", "Operation not permitted")
+
+
+@dataclass(frozen=True, repr=False)
+class ShellResult:
+    """What a script did.
+
+    Attributes:
+        stdout, stderr: its outputs, the first 256 KiB of each.
+        returncode: its status; negative for the signal that ended it.
+        changes: what it put into upper: the changes that were not there before.
+        gone: the changes that were there before and are no more.
+        note: a sentence about a refusal that the fence may have caused; ``""`` without one.
+    """
+
+    stdout: str
+    stderr: str
+    returncode: int
+    changes: Changes
+    gone: Sequence[str] = ()
+    note: str = ""
+
+    @property
+    def moved(self) -> Table:
+        """What happened in upper, a line each."""
+        rows = [change.row() for change in self.changes]
+        rows += [("gone", printable(path), "") for path in self.gone]
+        return Table([("upper:", *row) for row in rows], empty="upper: nothing new")
+
+    def __repr__(self) -> str:
+        lines = [self.stdout.rstrip("\n"), self.stderr.rstrip("\n")]
+        if self.returncode:
+            lines.append(f"exit status {self.returncode}")
+        lines += [repr(self.moved), self.note]
+        return "\n".join(filter(None, lines))
+
+
+class Overlay:
+    """A stack of layers seen as one directory.
+
+    Made by :meth:`Lab.mount`, or by :meth:`attach` for a stack that something else made.
+
+    Attributes:
+        name (str): what ``%overlay`` calls it.
+        lower (list[Layer]): the lowers, the top one first.
+        lab (Lab | None): the lab it belongs to; None for an attached stack.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        lower: Sequence[Layer],
+        *,
+        upper: Path | None,
+        work: Path | None = None,
+        merged: Path | None = None,
+        lab: Lab | None = None,
+    ) -> None:
+        self.name = name
+        self.lower = list(lower)
+        self.lab = lab
+        self._upper = upper
+        self._work = work
+        self._merged = merged
+
+    @classmethod
+    def attach(
+        cls,
+        *,
+        lower: Sequence[Layer | str | os.PathLike[str]],
+        upper: str | os.PathLike[str],
+        merged: str | os.PathLike[str] | None = None,
+        name: str = "attached",
+    ) -> Overlay:
+        """Look at a stack that something else made, a running container's say.
+
+        It is only read: nothing is mounted, changed or cleaned up.
+
+        Args:
+            lower: the lowers' directories, the top one first.
+            upper: the upperdir.
+            merged: where it is mounted, if it is.
+            name: what to call it.
+
+        Raises:
+            BadLower: one of them is not a directory.
+        """
+        layers = [one if isinstance(one, Layer) else Layer(one) for one in lower]
+        if not layers:
+            raise BadLower("An overlay needs a lower: give at least one directory in lower=[…].")
+        upper_path = Layer(upper).path
+        merged_path = None if merged is None else Layer(merged).path
+        return cls(name, layers, upper=upper_path, merged=merged_path)
+
+    def __repr__(self) -> str:
+        parts = [f"lower={[layer.name for layer in self.lower]}"]
+        if self._upper is None:
+            parts.append("read-only")
+        if self._merged is None:
+            parts.append("not mounted")
+        return f"Overlay({self.name!r}, {', '.join(parts)})"
+
+    def _open_lab(self) -> Lab:
+        if self.lab is None:
+            raise NotMounted(
+                f"{self.name} was made by something else, and overlaylab only looks at it: "
+                "use the tool that made it."
+            )
+        self.lab.check_open()
+        return self.lab
+
+    @property
+    def merged(self) -> Path:
+        """The directory in which all layers are seen as one.
+
+        Raises:
+            NotMounted: it was unmounted.
+        """
+        if self.lab is not None:
+            self.lab.check_open()
+        if self._merged is None:
+            raise NotMounted(
+                f"{self.name} is not mounted (any more), so it has no merged directory: "
+                "mount it again under a new name with lab.mount(…)."
+            )
+        return self._merged
+
+    @property
+    def mounted(self) -> bool:
+        """Is it mounted now?"""
+        return self._merged is not None and (self.lab is None or not self.lab.closed)
+
+    @property
+    def writable(self) -> bool:
+        """Has it an upper?"""
+        return self._upper is not None
+
+    @property
+    def upper(self) -> Path:
+        """The directory that takes the writes. It outlives the mount, up to the lab's end.
+
+        Raises:
+            NotMounted: the overlay is read-only: it has none.
+        """
+        return self._part(self._upper, "upperdir")
+
+    @property
+    def work(self) -> Path:
+        """The directory in which the kernel prepares what it then moves into upper.
+
+        Raises:
+            NotMounted: the overlay is read-only, or attached: it has none.
+        """
+        return self._part(self._work, "workdir")
+
+    def _part(self, path: Path | None, what: str) -> Path:
+        if self.lab is not None:
+            self.lab.check_open()
+        if path is None:
+            raise NotMounted(
+                f"{self.name} has no {what}, because it was mounted read-only or by something "
+                "else: mount it with an upper to have one."
+            )
+        return path
+
+    @property
+    def layers(self) -> list[Layer]:
+        """All layers, the top one first; the first is called ``upper`` where there is one."""
+        if self.lab is not None:
+            self.lab.check_open()
+        return [*([Layer(self._upper, "upper")] if self._upper else []), *self.lower]
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        """The options of the mount as the kernel reports them; empty when not mounted.
+
+        Raises:
+            NotMounted: it was made by something else.
+        """
+        lab = self._open_lab()
+        return lab.backend.options(self._merged) if self._merged else {}
+
+    def sh(self, script: str, *, check: bool = False, timeout: float = 60) -> ShellResult:
+        """Run a shell script in merged, as a process in a container would.
+
+        It can write nowhere else but in a /tmp of the lab's own, and nothing it started
+        outlives it.
+
+        Args:
+            script: source for ``sh -c``.
+            check: raise if it returns a non-zero status.
+            timeout: seconds after which it is killed.
+
+        Raises:
+            NotMounted: the overlay was unmounted, or is somebody else's.
+            ShellFailed: `check`, and a non-zero status.
+            ShellTimeout: it took too long.
+        """
+        lab = self._open_lab()
+        merged = self.merged
+        before = self._changes_if_any()
+        try:
+            done = lab.backend.run(script, merged, lab.tmp, timeout)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise OverlaylabError(
+                f"The script could not be started ({reason}): shorten it, or look at "
+                "'%overlay doctor'."
+            ) from None
+        if done.timed_out:
+            raise ShellTimeout(
+                f"The script was stopped after {timeout:g} s, and what it had done until then "
+                f"stays: give it more time (timeout=) or less to do. It had printed:\n{done.stdout}"
+            )
+        if check and done.returncode:
+            words = done.stderr.strip() or "it said nothing"
+            raise ShellFailed(f"The script ended with status {done.returncode}: {words}")
+        after = self._changes_if_any()
+        known = set(before)
+        paths = {change.path for change in after}
+        refused = self._upper is not None and any(words in done.stderr for words in _REFUSALS)
+        return ShellResult(
+            done.stdout,
+            done.stderr,
+            done.returncode,
+            Changes(change for change in after if change not in known),
+            [change.path for change in before if change.path not in paths],
+            _FENCE if refused else "",
+        )
+
+    def _changes_if_any(self) -> Sequence[Change]:
+        return self.changes() if self._upper else Changes()
+
+    def changes(self) -> Changes:
+        """What upper changes in the view of the lowers, sorted by path; see :class:`Change`.
+
+        Raises:
+            NotMounted: the overlay is read-only: it has no upper.
+        """
+        return read_changes(Layer(self.upper, "upper"), self.lower)
+
+    def lookup(self, path: str) -> Lookup:
+        """Ask every layer for `path`, as the kernel does.
+
+        Args:
+            path: relative to merged, with ``/``.
+
+        Raises:
+            BadPath: `path` leaves merged.
+        """
+        return lookup(self.layers, check_path(path, "merged"))
+
+    def tree(self, layer: str = "merged") -> Table:
+        """A listing of merged, or of one layer by itself (``"upper"`` or a lower's name).
+
+        Raises:
+            BadLower: there is no layer of that name.
+        """
+        if layer == "merged":
+            return Layer(self.merged, "merged").tree()
+        for one in self.layers:
+            if one.name == layer:
+                return one.tree()
+        names = listed(["merged", *(one.name for one in self.layers)], "none")
+        raise BadLower(f"{self.name} has no layer {layer!r}: it has {names}.")
+
+    def diagram(self, *paths: str) -> Diagram:
+        """Draw the state of all layers now: a band for each, a column for each path.
+
+        Args:
+            paths: the paths to draw; by default as many as fit, in order.
+
+        Raises:
+            BadPath: one of `paths` leaves merged.
+        """
+        from .draw import diagram
+
+        return diagram(self, [check_path(path, "merged") for path in paths])
+
+    def commit(self, name: str) -> Layer:
+        """Freeze upper as a new layer of the lab, as ``docker commit`` does.
+
+        Args:
+            name: the layer's name.
+
+        Returns:
+            A copy of upper as it is now, whiteouts and marks included.
+
+        Raises:
+            BadName: the name cannot be used.
+            NotMounted: the overlay is read-only: it has no upper.
+            ScratchFull: there is no room for the copy; nothing is left of it.
+        """
+        return self._open_lab().freeze(name, self.upper)
+
+    def unmount(self) -> None:
+        """Take the view away. Layers and upper stay; a second call does nothing.
+
+        Raises:
+            MountBusy: something uses it.
+            NotMounted: it was made by something else.
+        """
+        lab = self._open_lab()
+        if self._merged is not None:
+            lab.backend.unmount(self._merged)
+            self._merged = None

@@ -1,0 +1,59 @@
+"""How numbers, names and tables are written, the same everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+_UNITS = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
+
+
+def size_text(size: int) -> str:
+    """A size in bytes, exactly: ``7 B``, ``64 MiB``, ``64 MiB + 1 B``, ``54,413,003 B``."""
+    for unit, factor in _UNITS:
+        whole, rest = divmod(size, factor)
+        if whole and rest < 1024:
+            return f"{whole:,} {unit}" + (f" + {rest} B" if rest else "")
+    return f"{size:,} B"
+
+
+def printable(name: str) -> str:
+    r"""`name` on one line: a newline as ``\n``, a byte that is no UTF-8 as ``\xff``."""
+    return "".join(
+        c
+        if c.isprintable()
+        else f"\\x{ord(c) - 0xDC00:02x}"
+        if 0xDC80 <= ord(c) <= 0xDCFF
+        else c.encode("unicode_escape").decode()
+        for c in name
+    )
+
+
+def listed(names: Collection[str], none: str) -> str:
+    """The first ten of `names`, and how many more there are; `none` if there are none."""
+    first = ", ".join(list(names)[:10])
+    more = len(names) - 10
+    return (f"{first} and {more} more" if more > 0 else first) or none
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text in columns; printing it is all it can do.
+
+    Attributes:
+        rows: the cells of each row, as many in each.
+        empty: what to print when there are none.
+    """
+
+    rows: Sequence[Sequence[str]]
+    empty: str = ""
+
+    def __repr__(self) -> str:
+        if not self.rows:
+            return self.empty
+        widths = [max(map(len, column)) for column in zip(*self.rows, strict=True)]
+        lines = (
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+            for row in self.rows
+        )
+        return "\n".join(line.rstrip() for line in lines)
