@@ -188,7 +188,8 @@ class Lab:
         check_name(name, what)
         if name in taken:
             raise BadName(
-                f"This lab has a {what} {name!r} already: choose another name, or make a new lab."
+                f"This lab has a {what} {name!r} already: choose another name, or make a new lab "
+                "(in a notebook, run the cell with Lab(…) again)."
             )
 
     def _lowers(self, lower: Sequence[Layer | str | os.PathLike[str]]) -> list[Layer]:

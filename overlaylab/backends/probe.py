@@ -159,6 +159,7 @@ def _trial(directory: str) -> str:
         os.unlink(os.path.join(parts["merged"], "deleted"))
         os.rmdir(os.path.join(parts["merged"], "remade"))
         os.mkdir(os.path.join(parts["merged"], "remade"))
+        os.setxattr(os.path.join(parts["merged"], "remade"), "user.overlaylab", b"trial")
     finally:
         mount.unmount(parts["merged"], detach=True)
     deleted = read_entry(os.path.join(parts["upper"], "deleted"))

@@ -93,10 +93,10 @@ def _column(
         source = mark = ""
         if layer is upper and entry is not None:
             below = lookup(overlay.lower, path).answer
-            if entry.kind == "file" and entry.origin:
-                source = below or ""
             if below is None and entry.kind != "whiteout":
                 mark = "added"
+            elif below is not None and _copied_up(overlay, path, entry, below):
+                source = below
         cells.append(_cell(layer, path, entry, asked, mark, source))
     seen = next((cell for cell in cells if cell.state != "absent"), None)
     visible = seen if seen and seen.state == "visible" else None
@@ -107,6 +107,17 @@ def _column(
         merged = Cell(_text(live, path, now), "visible") if now else Cell("", "absent")
     directory = any(asked.found in ("directory", "opaque directory") for asked in found.asked)
     return printable(path) + ("/" if directory else ""), [merged, *cells]
+
+
+def _copied_up(overlay: Overlay, path: str, entry: Entry, below: str) -> bool:
+    """Was this file of upper copied from the layer `below`, and not made new over it?
+
+    The kernel notes the origin of a copy, but not of one of several links to a file
+    (Documentation/filesystems/overlayfs.rst, "Non-standard behavior", b).
+    """
+    source = next(layer for layer in overlay.lower if layer.name == below).entry(path)
+    several_links = source is not None and source.stat.st_nlink > 1
+    return entry.kind == "file" and (entry.origin or several_links)
 
 
 def _cell(

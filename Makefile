@@ -1,0 +1,53 @@
+# make lab     the course in JupyterLab          (ARGS="--no-browser --port 8899")
+# make test    every test, the notebooks included
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root)
+export PIP_DISABLE_PIP_VERSION_CHECK = 1
+
+.PHONY: help lab test lint unit notebooks-test notebooks lock clean
+
+help:
+	@echo "make lab        open the course in JupyterLab (ARGS=... goes to jupyter lab)"
+	@echo "make test       run every test, the notebooks included"
+	@echo "make notebooks  run the notebooks and write their outputs back"
+	@echo "make lock       renew the versions in requirements.lock"
+	@echo "make clean      remove the environment"
+
+$(INSTALLED): pyproject.toml requirements.lock share/jupyter/kernels/overlaylab/kernel.json
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "overlaylab needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	touch $@
+
+lab: $(INSTALLED)
+	$(BIN)/jupyter lab notebooks/00-start-here.ipynb $(ROOT_ARGS) $(ARGS)
+
+test: lint unit notebooks-test
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+unit: $(INSTALLED)
+	$(BIN)/pytest
+
+# As whoever runs this, then in a user namespace, which is what everybody else gets.
+notebooks-test: $(INSTALLED)
+	$(BIN)/pytest --nbval notebooks
+	JUPYTER_PATH=tests/jupyter $(BIN)/pytest --nbval --nbval-kernel-name overlaylab-rootless notebooks
+
+notebooks: $(INSTALLED)
+	$(BIN)/python tests/execute_notebooks.py
+
+lock: $(INSTALLED)
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra test --upgrade \
+		--no-header --no-annotate --output-file requirements.lock pyproject.toml
+
+clean:
+	rm -rf $(VENV)

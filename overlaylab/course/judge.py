@@ -1,0 +1,51 @@
+"""Questions that exercises ask about a state."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from ..overlay import Overlay
+
+Question = Callable[[Overlay], bool]
+
+
+def text(overlay: Overlay, path: str) -> str | None:
+    """The text of a file in merged; None if there is no such file."""
+    place = overlay.merged / path
+    return place.read_text(errors="replace") if place.is_file() else None
+
+
+def kinds(overlay: Overlay) -> dict[str, str]:
+    """Path → kind of every change in upper."""
+    return {change.path: change.kind for change in overlay.changes()}
+
+
+def untouched(overlay: Overlay) -> bool:
+    """Is upper as it was in the beginning?"""
+    return not overlay.changes()
+
+
+def missing(path: str) -> Question:
+    """Is there nothing at `path` in merged?"""
+    return lambda overlay: not os.path.lexists(overlay.merged / path)
+
+
+def no_file(path: str) -> Question:
+    """Is there no regular file at `path` in merged?"""
+    return lambda overlay: text(overlay, path) is None
+
+
+def text_differs(path: str, wanted: str) -> Question:
+    """Does the file hold something else than the words `wanted`?"""
+    return lambda overlay: (text(overlay, path) or "").split() != wanted.split()
+
+
+def changed_besides(*paths: str) -> Question:
+    """Does upper change something else than `paths`?"""
+    return lambda overlay: bool(set(kinds(overlay)) - set(paths))
+
+
+def kind_differs(path: str, wanted: str) -> Question:
+    """Is the change at `path` not of the kind `wanted`?"""
+    return lambda overlay: kinds(overlay).get(path) != wanted

@@ -1,0 +1,1 @@
+"""The tests of overlaylab; each file is named for the part or the subject it specifies."""

@@ -1,0 +1,43 @@
+"""Run every notebook in its kernel and write the outputs back: what ``make notebooks`` does.
+
+What differs from run to run or machine to machine without meaning anything (times, the version
+of Python) is not written, so that a second run changes nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+
+
+def execute(path: Path) -> None:
+    """Run the notebook `path` from the top, and save it with its outputs.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: a cell failed; the file is as it was.
+    """
+    notebook = nbformat.read(path, as_version=4)
+    client = NotebookClient(
+        notebook,
+        timeout=120,
+        record_timing=False,
+        coalesce_streams=True,
+        resources={"metadata": {"path": str(path.parent)}},
+    )
+    client.execute()
+    notebook.metadata = {
+        "kernelspec": {"display_name": "overlaylab", "language": "python", "name": "overlaylab"},
+        "language_info": {"name": "python"},
+    }
+    nbformat.write(notebook, path)
+
+
+if __name__ == "__main__":
+    for path in map(Path, sys.argv[1:]) if len(sys.argv) > 1 else sorted(NOTEBOOKS.glob("*.ipynb")):
+        print(path.name)
+        execute(path)

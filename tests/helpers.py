@@ -1,0 +1,170 @@
+"""What several tests need: looking at trees, mounts and processes, and running a script."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from overlaylab import Change, Overlay
+from overlaylab.linux import mount, namespaces, xattrs
+
+#: The prefix of overlayfs's own xattrs for the user who runs the tests.
+MARKS = "user.overlay." if namespaces.in_user_namespace() else "trusted.overlay."
+
+#: Root of the machine, not of a user namespace.
+REAL_ROOT = os.geteuid() == 0 and not namespaces.in_user_namespace()
+
+
+def kinds(overlay: Overlay) -> dict[str, str]:
+    """The changes as path → kind."""
+    return {change.path: change.kind for change in overlay.changes()}
+
+
+def change(kind: str, path: str, size: int = 0) -> Change:
+    return Change(path=path, kind=kind, size=size)
+
+
+def names(directory: Path) -> list[str]:
+    """All paths beneath `directory`, sorted, directories with a final ``/``."""
+    return sorted(
+        str(path.relative_to(directory)) + ("/" if path.is_dir() and not path.is_symlink() else "")
+        for path in directory.rglob("*")
+    )
+
+
+def tree(root: str | os.PathLike[str], *, times: bool = False) -> dict[str, tuple[object, ...]]:
+    """Everything one can see of a tree without being told: types, modes, owners, content, xattrs.
+
+    Args:
+        root: a directory; it is itself the path ``""``.
+        times: the modification times as well.
+    """
+    found: dict[str, tuple[object, ...]] = {}
+
+    def look(path: str, name: str) -> None:
+        status = os.lstat(path)
+        mode = status.st_mode
+        content: object = None
+        if stat.S_ISREG(mode):
+            with open(path, "rb") as file:
+                content = file.read()
+        elif stat.S_ISLNK(mode):
+            content = os.readlink(path)
+        elif stat.S_ISCHR(mode) or stat.S_ISBLK(mode):
+            content = status.st_rdev
+        when = status.st_mtime_ns if times else 0
+        owner = (status.st_uid, status.st_gid)
+        attributes = tuple(sorted(xattrs.of_user(path).items()))
+        found[name] = (stat.S_IFMT(mode), stat.S_IMODE(mode), owner, content, attributes, when)
+        if stat.S_ISDIR(mode):
+            for child in os.listdir(path):
+                look(os.path.join(path, child), f"{name}/{child}" if name else child)
+
+    look(os.fspath(root), "")
+    return found
+
+
+def is_whiteout(path: Path) -> bool:
+    """Is there a character device 0/0, which is what the kernel makes to hide a name?"""
+    status = os.lstat(path)
+    return stat.S_ISCHR(status.st_mode) and status.st_rdev == 0
+
+
+def mark(path: Path, name: str) -> bytes | None:
+    """The overlay xattr `name` of `path`, read raw; None if it has none."""
+    with contextlib.suppress(OSError):
+        return os.getxattr(path, MARKS + name, follow_symlinks=False)
+    return None
+
+
+def mount_table() -> list[str]:
+    """The lines of this process's mount table."""
+    return Path("/proc/self/mountinfo").read_bytes().decode(errors="replace").splitlines()
+
+
+def mounts_anywhere(path: str | os.PathLike[str]) -> list[str]:
+    """The lines that name `path` in the mount table of any process."""
+    found = []
+    for table in Path("/proc").glob("[0-9]*/mountinfo"):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            lines = table.read_bytes().splitlines()
+            found += [f"{table}: {line!r}" for line in lines if os.fsencode(path) in line]
+    return found
+
+
+def processes(*words: str) -> list[int]:
+    """The living processes whose command line is exactly `words`."""
+    wanted = b"".join(os.fsencode(word) + b"\0" for word in words)
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (entry / "cmdline").read_bytes() == wanted:
+                found.append(int(entry.name))
+    return found
+
+
+def children() -> dict[int, str]:
+    """The child processes of this one: number → state, such as ``"S"`` or ``"Z"``."""
+    found = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            number, rest = entry.read_text(errors="replace").split(" (", 1)
+            state, parent = rest.rpartition(")")[2].split()[:2]
+            if int(parent) == os.getpid():
+                found[int(number)] = state
+    return found
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 5) -> bool:
+    """Does `condition` become true within `seconds`?"""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def python(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run this Python with `arguments` in a process of its own."""
+    defaults = {"capture_output": True, "text": True, "timeout": 60, "check": False}
+    return subprocess.run([sys.executable, *arguments], **{**defaults, **options})
+
+
+@contextlib.contextmanager
+def tmpfs(target: Path, options: str = "mode=0755") -> Iterator[Path]:
+    """An empty tmpfs at the new directory `target`, for as long as the block runs."""
+    target.mkdir()
+    mount.syscalls.mount("tmpfs", str(target), "tmpfs", 0, options.encode())
+    try:
+        yield target
+    finally:
+        mount.unmount(str(target), detach=True)
+        target.rmdir()
+
+
+@contextlib.contextmanager
+def overlay_by_hand(
+    target: Path, lower: Sequence[Path], upper: Path, work: Path, *options: str
+) -> Iterator[Path]:
+    """An overlay that overlaylab has not made, with options that it never uses."""
+    words = [
+        "lowerdir=" + ":".join(map(str, lower)),
+        f"upperdir={upper}",
+        f"workdir={work}",
+        *(["userxattr"] if namespaces.in_user_namespace() else []),
+        *options,
+    ]
+    for directory in (target, upper, work):
+        directory.mkdir(exist_ok=True)
+    mount.syscalls.mount("overlay", str(target), "overlay", 0, ",".join(words).encode())
+    try:
+        yield target
+    finally:
+        mount.unmount(str(target), detach=True)
