@@ -22,10 +22,13 @@ $(INSTALLED): pyproject.toml requirements.lock share/jupyter/kernels/overlaylab/
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	# No question about Jupyter's news over the first lesson.
+	$(BIN)/jupyter labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements
 	touch $@
 
 lab: $(INSTALLED)
-	$(BIN)/jupyter lab notebooks/00-start-here.ipynb $(ROOT_ARGS) $(ARGS)
+	$(BIN)/jupyter lab --ServerApp.root_dir=notebooks \
+		--LabApp.default_url=/lab/tree/00-start-here.ipynb $(ROOT_ARGS) $(ARGS)
 
 test: lint unit notebooks-test
 

@@ -23,7 +23,7 @@ from ..layer import read_entry, remove_tree
 from ..linux import mount, namespaces
 from . import Backend
 from .kernel import KernelBackend
-from .scratch import home, new_directory
+from .scratch import home, new_directory, new_tmpfs
 
 #: Where labs live if nobody says otherwise: the first that works. /tmp is not first because
 #: a script behind the fence has a /tmp of its own.
@@ -81,8 +81,8 @@ def _usual() -> Choice:
             return Choice(KernelBackend(_why()), home(candidate))
         reasons.append(f"{candidate}: {reason}")
     try:
-        return Choice(KernelBackend(_why()), _private_tmpfs())
-    except OSError as error:
+        return Choice(KernelBackend(_why()), _tmpfs())
+    except (OSError, OverlaylabError) as error:
         reasons.append(f"a tmpfs of its own: {_words(error)}")
     raise BackendUnavailable(
         f"This machine permits no overlay mount ({'; '.join(reasons)}): {_remedy()}"
@@ -181,20 +181,18 @@ def _words(error: Exception) -> str:
     return str(error)
 
 
-def _private_tmpfs() -> Path:
-    """A tmpfs that only this process's mount namespace has; it is gone with it.
+def _tmpfs() -> Path:
+    """A tmpfs of our own, for a machine whose filesystems take no upperdir.
 
     Raises:
         OSError: it cannot be mounted, or is not fit for labs.
+        ScratchRefused: there is no place to mount it.
     """
     writable = next((path for path in _CANDIDATES if os.access(path, os.W_OK)), None)
     if writable is None:
         raise OSError(errno.EACCES, f"none of {', '.join(_CANDIDATES)} can be written to")
-    # Its lock is held, by not closing it, until this process ends.
-    directory, _ = new_directory(home(writable), "tmpfs-")
-    mount.mount_tmpfs(str(directory))
-    reason = _trial(tempfile.mkdtemp(dir=directory))
+    path = new_tmpfs(home(writable))
+    reason = _trial(tempfile.mkdtemp(dir=path))
     if reason:
-        mount.unmount(str(directory), detach=True)
         raise OSError(errno.EOPNOTSUPP, reason)
-    return directory
+    return path

@@ -5,6 +5,7 @@ The owner holds a lock (flock(2)) on the directory, which the kernel takes away 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import fcntl
 import os
@@ -38,12 +39,42 @@ def new_directory(parent: Path, prefix: str) -> tuple[Path, int]:
     """
     while True:
         path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock = _lock(path)
         # Another process's sweep may have been faster than the lock.
         if path.exists():
             return path, lock
         os.close(lock)
+
+
+def _lock(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+def new_tmpfs(parent: Path) -> Path:
+    """A tmpfs in a new directory in `parent`, gone when this process ends.
+
+    Raises:
+        OSError: it cannot be mounted.
+    """
+    path, lock = new_directory(parent, "tmpfs-")
+    try:
+        mount.mount_tmpfs(str(path))
+    except OSError:
+        path.rmdir()
+        os.close(lock)
+        raise
+    # Who sees the mount sees another directory than the one that is locked already.
+    _lock(path)
+    atexit.register(_drop, path)
+    return path
+
+
+def _drop(path: Path) -> None:
+    with contextlib.suppress(OSError):
+        mount.unmount(str(path), detach=True)
+        path.rmdir()
 
 
 def sweep(parent: Path) -> None:
@@ -54,7 +85,7 @@ def sweep(parent: Path) -> None:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 # Mounts are gone with a kernel of ours, but not with a python3 run by root.
-                left = [m.target for m in mount.mounted() if m.target.startswith(f"{path}/")]
+                left = [m.target for m in mount.mounted() if f"{m.target}/".startswith(f"{path}/")]
                 for target in reversed(left):
                     mount.unmount(target, detach=True)
                 remove_tree(str(path))

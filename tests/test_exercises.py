@@ -1,0 +1,123 @@
+"""Every exercise: the untouched stub says "not yet", its solution passes, and each usual mistake
+gets its own hint."""
+
+from __future__ import annotations
+
+import pytest
+
+from overlaylab import Overlay
+from overlaylab.course import Exercise, exercise
+from overlaylab.course.exercises import all_tasks
+
+TASKS = all_tasks()
+
+#: Exercise → wrong answers: a script (or an order of layers), and a word of the hint it gets.
+WRONG = {
+    "00.1": [
+        ("echo hello > greetings.txt", "no greeting.txt"),
+        ("mkdir greeting.txt", "not a file"),
+        ("echo goodbye > greeting.txt", "does not say just"),
+    ],
+    "00.2": [
+        ("rm etc/motd", "is gone"),
+        ("echo changed > etc/motd; rm etc/issue", "more than etc/motd"),
+        ("echo different > etc/motd", "does not say just"),
+    ],
+    "01.1": [
+        ("rm -r cache", "cache is gone"),
+        ("rm cache/*; echo none > cache/none", "still a directory"),
+        ("rm cache/*", "still a directory"),
+        ("rm -r cache; ln -s none cache", "not a regular file"),
+        ("rm -r cache; echo nothing > cache", "does not say just"),
+    ],
+    "01.2": [
+        (("a", "b", "c"), "shape is square"),
+        (("b", "c", "a"), "colour is blue"),
+        ("echo round > shape", "order of the layers alone"),
+    ],
+    "02.1": [
+        ("echo app > answer", "more than answer.txt"),
+        ("mkdir answer.txt", "not a file"),
+        ("echo base > answer.txt", "names a layer that is not the one"),
+    ],
+    "02.2": [
+        ("echo welcome > issue", "not back"),
+        ("mkdir etc/issue", "not a regular file"),
+        ("echo hi > etc/issue", "does not say what base says"),
+    ],
+    "03.1": [
+        ("rm var/log/app.log", "is gone"),
+        ("echo >> var/log/app.log", "is not empty"),
+        ("cp var/log/app.log var/log/old.log; : > var/log/app.log", "copy of it"),
+    ],
+    "03.2": [
+        ("rm etc/app.conf", "is gone"),
+        ("touch etc/motd", "was not copied up"),
+        ("echo port 81 > etc/app.conf", "text has changed"),
+        ("touch etc/app.conf", "time has changed"),
+    ],
+    "04.1": [
+        ("rm var/cache/*", "more than one entry"),
+        ("rm -r var/cache; mkdir var/cache", "not the whiteout"),
+        ("rm -r var/cache; touch note", "more than one entry"),
+    ],
+    "04.2": [
+        ("rm -r etc/app.d", "is gone"),
+        ("rm etc/app.d/*", "one by one"),
+        ("rm -r etc/app.d; mkdir etc/app.d; touch etc/app.d/x", "is not empty"),
+        ("rm -r etc/app.d; mkdir etc/app.d; touch etc/x", "more than etc/app.d"),
+    ],
+}
+
+
+def closed(one: Exercise) -> None:
+    assert one.overlay.lab is not None
+    one.overlay.lab.close()
+
+
+def answer(one: Exercise, how: str | tuple[str, ...]) -> Overlay:
+    if isinstance(how, tuple):
+        one.mount(*how)
+    else:
+        one.overlay.sh(how)
+    return one.overlay
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_untouched_stub_says_not_yet(name: str) -> None:
+    one = exercise(name)
+    assert not one.check().done
+    assert repr(one.check()).startswith("not yet: ")
+    closed(one)
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_the_solution_passes(name: str) -> None:
+    one = exercise(name)
+    answer(one, tuple(one.task.order) or one.solution())
+    assert repr(one.check()) == "done"
+    closed(one)
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "hint"), [(name, *wrong) for name, all_ in WRONG.items() for wrong in all_]
+)
+def test_a_wrong_answer_gets_its_hint(name: str, how: str | tuple[str, ...], hint: str) -> None:
+    one = exercise(name)
+    answer(one, how)
+    assert hint in repr(one.check())
+    closed(one)
+
+
+def test_every_exercise_is_tried_with_three_wrong_answers_or_more() -> None:
+    assert set(WRONG) == set(TASKS)
+    assert all(len(wrong) >= 3 for wrong in WRONG.values())
+
+
+def test_beginning_again_closes_the_first_attempt() -> None:
+    first = exercise("00.1")
+    again = exercise("00.1")
+    assert first.overlay.lab is not None
+    assert first.overlay.lab.closed
+    assert not again.overlay.changes()
+    closed(again)

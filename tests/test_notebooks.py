@@ -1,0 +1,116 @@
+"""What every lesson keeps to; that its outputs are true is shown by ``pytest --nbval``."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import nbformat
+import pytest
+
+NOTEBOOKS = sorted((Path(__file__).parent.parent / "notebooks").glob("*.ipynb"))
+
+#: Lesson → facts that it has to demonstrate.
+FACTS = {
+    "01": ["F01", "F02", "F03", "F04", "F05", "F06"],
+    "02": ["F02", "F03", "F26"],
+    "03": ["F07", "F08", "F09", "F10", "F11", "F12", "F14", "F15", "F16"],
+    "04": ["F19", "F20", "F21", "F22", "F23", "F24", "F25", "F26", "F27"],
+}
+KERNEL_ONLY = {"F16", "F27"}
+MACHINE_DEPENDENT = 2  # %overlay doctor, and the shell's own words for a refusal
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def cells(path: Path, kind: str = "code") -> list[nbformat.NotebookNode]:
+    notebook = nbformat.read(path, as_version=4)
+    return [cell for cell in notebook.cells if cell.cell_type == kind]
+
+
+def tags(cell: nbformat.NotebookNode) -> list[str]:
+    return list(cell.metadata.get("tags", []))
+
+
+def test_the_lessons_are_numbered_without_a_gap() -> None:
+    assert [path.name[:2] for path in NOTEBOOKS] == [f"{n:02d}" for n in range(len(NOTEBOOKS))]
+
+
+@each_notebook
+def test_it_runs_in_the_overlaylab_kernel(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    assert notebook.metadata.kernelspec.name == "overlaylab"
+    nbformat.validate(notebook)
+
+
+@each_notebook
+def test_every_code_cell_was_run_in_order(path: Path) -> None:
+    """nbval compares nothing in a cell without an execution count."""
+    counts = [cell.execution_count for cell in cells(path)]
+    assert counts == list(range(1, len(counts) + 1))
+
+
+@each_notebook
+def test_ids_are_stable_and_outputs_hold_no_time_and_no_path(path: Path) -> None:
+    notebook = nbformat.read(path, as_version=4)
+    assert all(re.fullmatch(r"\d\d-\d\d", cell.id) for cell in notebook.cells)
+    assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)
+    for cell in cells(path):
+        assert "execution" not in cell.metadata
+        if "nbval-ignore-output" not in tags(cell):
+            assert not re.search(r"/(var/)?tmp/|/home/|/root/|/dev/shm", str(cell.outputs))
+
+
+def test_only_cells_about_this_machine_go_uncompared() -> None:
+    ignored = [c for path in NOTEBOOKS for c in cells(path) if "nbval-ignore-output" in tags(c)]
+    assert len(ignored) == MACHINE_DEPENDENT
+
+
+@each_notebook
+def test_nothing_is_caught_to_make_an_output_stable(path: Path) -> None:
+    assert not any(re.search(r"^\s*(try|except)\b", c.source, re.MULTILINE) for c in cells(path))
+
+
+@pytest.mark.parametrize("lesson", FACTS)
+def test_every_fact_has_a_cell_with_an_output(lesson: str) -> None:
+    path = next(path for path in NOTEBOOKS if path.name.startswith(lesson))
+    shown = Counter(tag for cell in cells(path) if cell.outputs for tag in tags(cell))
+    assert [fact for fact in FACTS[lesson] if not shown[fact]] == []
+    kernel_only = [cell for cell in cells(path) if "kernel-only" in tags(cell)]
+    on_every_backend = {tag for c in cells(path) if c not in kernel_only for tag in tags(c)}
+    assert set(FACTS[lesson]) - on_every_backend <= KERNEL_ONLY
+
+
+@each_notebook
+def test_it_says_what_one_will_do_learn_and_need_and_ends_with_practice(path: Path) -> None:
+    texts = [cell.source for cell in cells(path, "markdown")]
+    for heading in ("What you will do.", "What you will learn.", "What you need."):
+        assert heading in texts[0]
+    assert texts[-1].startswith("## In practice")
+    assert "**Sources.**" in texts[-1]
+
+
+@each_notebook
+def test_it_has_two_exercises_or_more_and_asks_before_it_runs(path: Path) -> None:
+    sources = [cell.source for cell in cells(path)]
+    assert sum("exercise(" in source for source in sources) >= 2
+    assert any(
+        source.lstrip().startswith("predict(") or "\npredict(" in source for source in sources
+    )
+
+
+@each_notebook
+def test_its_prose_is_short_and_calm(path: Path) -> None:
+    for cell in cells(path, "markdown"):
+        assert max(len(line.split()) for line in cell.source.splitlines()) <= 75, cell.source
+        assert not re.search(r"!(?!\[)", re.sub(r"`[^`]*`", "", cell.source)), cell.source
+    for cell in cells(path):
+        assert len(cell.source.splitlines()) <= 12, cell.source
+
+
+@each_notebook
+def test_its_links_to_other_lessons_lead_somewhere(path: Path) -> None:
+    for cell in cells(path, "markdown"):
+        for target in re.findall(r"\]\(([^)#]+\.ipynb)\)", cell.source):
+            assert (path.parent / target).is_file(), target
