@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Sequence
+from operator import attrgetter
+from typing import Literal, NamedTuple
 
 from .layer import Entry, Layer, read_entry
 from .linux import xattrs
@@ -16,8 +16,7 @@ from .text import Table, printable, size_text
 ChangeKind = Literal["added", "copied-up", "whiteout", "opaque", "metadata", "redirect"]
 
 
-@dataclass(frozen=True, order=True)
-class Change:
+class Change(NamedTuple):
     """One thing an upperdir says about a path.
 
     Attributes:
@@ -29,12 +28,9 @@ class Change:
         size: the bytes of a file in upper; 0 for everything else.
     """
 
-    path: str
     kind: ChangeKind
+    path: str
     size: int = 0
-
-    def __repr__(self) -> str:
-        return f"Change(kind={self.kind!r}, path={self.path!r}, size={self.size})"
 
     def row(self) -> tuple[str, str, str]:
         """The change as cells of a table: kind, path, size."""
@@ -66,12 +62,15 @@ def read_changes(upper: Layer, lower: Sequence[Layer]) -> Changes:
         OSError: a directory cannot be read.
     """
     roots = [str(layer.path) for layer in lower]
-    return Changes(sorted(_changes(str(upper.path), "", roots, top(roots))))
+    found = Changes()
+    _collect(found, str(upper.path), "", roots, top(roots))
+    found.sort(key=attrgetter("path"))
+    return found
 
 
-def _changes(
-    directory: str, prefix: str, roots: Sequence[str], below: Sequence[Place]
-) -> Iterator[Change]:
+def _collect(
+    changes: Changes, directory: str, prefix: str, roots: Sequence[str], below: Sequence[Place]
+) -> None:
     with os.scandir(directory) as children:
         for child in children:
             entry = read_entry(child.path, child.stat(follow_symlinks=False))
@@ -82,10 +81,10 @@ def _changes(
             hidden = found.visible if found else None
             kind = _kind(child.path, entry, hidden, found.places if found else ())
             if kind is not None:
-                yield Change(path, kind, entry.size)
+                changes.append(Change(kind, path, entry.size))
             if entry.kind == "directory":
                 places = _merging(entry, roots, below, found.places if found else ())
-                yield from _changes(child.path, path + "/", roots, places)
+                _collect(changes, child.path, path + "/", roots, places)
 
 
 def _kind(

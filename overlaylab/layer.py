@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import stat
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -21,7 +19,6 @@ EntryKind = Literal["file", "directory", "symlink", "whiteout", "other"]
 Content = Mapping[str, str | bytes | None]
 
 
-@dataclass(frozen=True)
 class Entry:
     """One entry of a layer.
 
@@ -29,18 +26,47 @@ class Entry:
         kind: ``"file"``, ``"directory"``, ``"symlink"``, ``"whiteout"`` (nothing is there,
             and what lower layers have is hidden) or ``"other"`` (a device, socket or pipe).
         stat: its lstat(2).
-        opaque: a directory that hides all that lower layers have in it.
-        redirect: where a renamed directory's lower part is found; None if under its own name.
-        metacopy: a file whose data is in a lower layer.
-        origin: it was copied up: the kernel noted where from (xattr ``overlay.origin``).
     """
 
-    kind: EntryKind
-    stat: os.stat_result
-    opaque: bool = False
-    redirect: str | None = None
-    metacopy: bool = False
-    origin: bool = False
+    __slots__ = ("_marks", "_path", "kind", "stat")
+
+    def __init__(self, kind: EntryKind, status: os.stat_result, path: str) -> None:
+        self.kind = kind
+        self.stat = status
+        self._path = path
+        self._marks: dict[str, bytes] | None = None
+
+    def __repr__(self) -> str:
+        return f"Entry({self.kind!r}, size={self.size})"
+
+    @property
+    def marks(self) -> dict[str, bytes]:
+        """Overlayfs's own xattrs of a file or directory, read when first asked for."""
+        if self._marks is None:
+            readable = self.kind in ("file", "directory")
+            self._marks = xattrs.marks(self._path) if readable else {}
+        return self._marks
+
+    @property
+    def opaque(self) -> bool:
+        """A directory that hides all that lower layers have in it."""
+        return self.kind == "directory" and self.marks.get("opaque") == b"y"
+
+    @property
+    def redirect(self) -> str | None:
+        """Where a renamed directory's lower part is found; None if under its own name."""
+        value = self.marks.get("redirect") if self.kind == "directory" else None
+        return None if value is None else os.fsdecode(value)
+
+    @property
+    def metacopy(self) -> bool:
+        """A file whose data is in a lower layer."""
+        return self.kind == "file" and "metacopy" in self.marks
+
+    @property
+    def origin(self) -> bool:
+        """It was copied up: the kernel noted where from."""
+        return "origin" in self.marks
 
     @property
     def size(self) -> int:
@@ -65,30 +91,21 @@ def read_entry(path: str, status: os.stat_result | None = None) -> Entry | None:
     if status is None:
         try:
             status = os.lstat(path)
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR):
-                return None
-            raise
+        except (FileNotFoundError, NotADirectoryError):
+            return None
     mode = status.st_mode
-    if stat.S_ISDIR(mode):
-        marks = xattrs.marks(path)
-        redirect = marks.get("redirect")
-        return Entry(
-            "directory",
-            status,
-            opaque=marks.get("opaque") == b"y",
-            redirect=None if redirect is None else os.fsdecode(redirect),
-        )
     if stat.S_ISREG(mode):
-        marks = xattrs.marks(path)
-        if "whiteout" in marks and status.st_size == 0:
-            return Entry("whiteout", status)
-        return Entry("file", status, metacopy="metacopy" in marks, origin="origin" in marks)
+        entry = Entry("file", status, path)
+        if status.st_size == 0 and "whiteout" in entry.marks:
+            return Entry("whiteout", status, path)
+        return entry
+    if stat.S_ISDIR(mode):
+        return Entry("directory", status, path)
     if stat.S_ISLNK(mode):
-        return Entry("symlink", status)
+        return Entry("symlink", status, path)
     if stat.S_ISCHR(mode) and status.st_rdev == 0:
-        return Entry("whiteout", status)
-    return Entry("other", status)
+        return Entry("whiteout", status, path)
+    return Entry("other", status, path)
 
 
 class Layer:

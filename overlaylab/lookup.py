@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from .layer import Entry, Layer, read_entry
 from .text import Table, printable
@@ -28,16 +28,14 @@ _ROLES = {
 }
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """A directory in which a layer takes part in a merge: the layer's number, the real path."""
 
     layer: int
     path: str
 
 
-@dataclass(frozen=True)
-class Found:
+class Found(NamedTuple):
     """What a step of the look-up found, the top layer first.
 
     Attributes:
@@ -68,20 +66,17 @@ def step(roots: Sequence[str], places: Sequence[Place], name: str) -> Found:
     """
     entries: list[tuple[int, Entry]] = []
     merging: list[Place] = []
-    candidates = [Place(place.layer, os.path.join(place.path, name)) for place in places]
+    candidates = [Place(layer, f"{path}/{name}") for layer, path in places]
     while candidates:
-        place, *candidates = candidates
+        place = candidates.pop(0)
         entry = read_entry(place.path)
         if entry is None:
             continue
-        if not merging:
+        directory = entry.kind == "directory"
+        if directory or not merging:
             entries.append((place.layer, entry))
-            if entry.kind != "directory":
-                break
-        elif entry.kind != "directory":
+        if not directory:
             break
-        else:
-            entries.append((place.layer, entry))
         merging.append(place)
         if entry.opaque:
             break
