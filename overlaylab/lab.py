@@ -17,7 +17,7 @@ from .backends import Backend
 from .backends.probe import choose
 from .backends.scratch import new_directory, sweep
 from .errors import BadLower, BadName, LabClosed, NoSuchOverlay, ScratchFull
-from .layer import Content, Layer, check_name, copy_tree, remove_tree, write_content
+from .layer import Content, Layer, check_lowers, check_name, copy_tree, remove_tree, write_content
 from .overlay import Overlay
 from .text import listed
 
@@ -193,11 +193,8 @@ class Lab:
             )
 
     def _lowers(self, lower: Sequence[Layer | str | os.PathLike[str]]) -> list[Layer]:
-        if isinstance(lower, str | Layer | os.PathLike):
-            raise BadLower(f"lower={lower!r} is one thing, not a list: write lower=[…].")
+        check_lowers(lower)
         layers = [self._lower(one) for one in lower]
-        if not layers:
-            raise BadLower("An overlay needs a lower: give at least one layer in lower=[…].")
         paths = [layer.path.resolve() for layer in layers]
         for layer, path in zip(layers, paths, strict=True):
             if paths.count(path) > 1:

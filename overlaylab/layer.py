@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +19,10 @@ EntryKind = Literal["file", "directory", "symlink", "whiteout", "other"]
 
 #: What a layer is made of: a path, and its text or bytes; None for a directory ("etc/").
 Content = Mapping[str, str | bytes | None]
+
+
+#: The kernel's limit on a path, its final zero included (include/uapi/linux/limits.h).
+_PATH_MAX = 4096
 
 
 class Entry:
@@ -91,8 +97,10 @@ def read_entry(path: str, status: os.stat_result | None = None) -> Entry | None:
     if status is None:
         try:
             status = os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
+                return None
+            raise
     mode = status.st_mode
     if stat.S_ISREG(mode):
         entry = Entry("file", status, path)
@@ -126,9 +134,13 @@ class Layer:
     def __init__(self, path: str | os.PathLike[str], name: str | None = None) -> None:
         self.path = Path(path).absolute()
         self.name = self.path.name if name is None else name
+        self._check()
+
+    def _check(self) -> None:
         if not self.path.is_dir():
             what = "is not a directory" if self.path.exists() else "does not exist"
-            raise BadLower(f"{self.path} {what}, and a layer is a directory: check the path.")
+            place = printable(str(self.path))
+            raise BadLower(f"{place} {what}, and a layer is a directory: check the path.")
 
     def __repr__(self) -> str:
         return f"Layer({self.name!r})"
@@ -148,6 +160,7 @@ class Layer:
 
     def walk(self) -> Iterator[tuple[str, Entry]]:
         """All entries with their relative paths, each directory before what is in it, sorted."""
+        self._check()  # it may have gone with its lab
         yield from _walk(str(self.path), "")
 
     def tree(self) -> Table:
@@ -180,6 +193,18 @@ def _walk(directory: str, prefix: str) -> Iterator[tuple[str, Entry]]:
             yield from _walk(child.path, path + "/")
 
 
+def check_lowers(lower: object) -> None:
+    """Do nothing for a list with something in it.
+
+    Raises:
+        BadLower: it is one layer or path instead, or empty.
+    """
+    if not isinstance(lower, Sequence) or isinstance(lower, str | bytes):
+        raise BadLower(f"lower={lower!r} is not a list: write lower=[…], the top layer first.")
+    if not lower:
+        raise BadLower("An overlay needs a lower: give at least one layer in a list, lower=[…].")
+
+
 def check_name(name: object, what: str) -> str:
     """`name` if it can be the name of a directory, which `what` is going to be.
 
@@ -202,9 +227,11 @@ def _not_a_file_name(name: str) -> str:
         return "that is no file name"
     if "/" in name or "\0" in name:
         return "a file name contains neither '/' nor a zero byte"
-    if len(os.fsencode(name)) > 255:
-        return "a file name has at most 255 bytes"
-    return ""
+    try:
+        length = len(os.fsencode(name))
+    except UnicodeEncodeError:
+        return "it holds half a character (a lone surrogate)"
+    return "a file name has at most 255 bytes" if length > 255 else ""
 
 
 def check_path(path: object, where: str) -> str:
@@ -221,6 +248,8 @@ def check_path(path: object, where: str) -> str:
         reason = "it starts with '/'"
     elif ".." in parts:
         reason = "'..' leads out of it"
+    elif not reason and len(os.fsencode(path)) >= _PATH_MAX:
+        path, reason = path[:40] + "…", f"a path has less than {_PATH_MAX:,} bytes"
     if reason:
         raise BadPath(
             f"{path!r} is no path in {where}, because {reason}: give it relative, like 'etc/motd'."
@@ -235,26 +264,52 @@ def write_content(directory: str, content: Content, layer: str) -> None:
         BadPath: a path that leaves the layer, or content that does not fit it.
         OSError: the filesystem refused.
     """
+    if not isinstance(content, Mapping):
+        raise BadPath(
+            f"{content!r} cannot be the content of layer {layer!r}: give a dict of paths, such "
+            "as {'etc/motd': 'hello', 'var/': None}."
+        )
     for given, data in content.items():
         path = check_path(given, f"layer {layer!r}")
         target = os.path.join(directory, path)
-        if (data is None) != given.endswith("/"):
+        raw = _as_bytes(data, given, layer)
+        if (raw is None) != given.endswith("/"):
             raise BadPath(
                 f"{given!r} in layer {layer!r} is unclear: a directory is written 'name/': None, "
                 "a file 'name': 'its text'."
             )
         try:
-            _make_directories(directory, path if data is None else os.path.dirname(path))
-            if data is None:
+            _make_directories(directory, path if raw is None else os.path.dirname(path))
+            if raw is None:
                 continue
             with open(target, "xb") as file:
-                file.write(data.encode() if isinstance(data, str) else data)
+                file.write(raw)
         except (FileExistsError, NotADirectoryError, IsADirectoryError):
             raise BadPath(
                 f"{given!r} is twice in layer {layer!r}, once as a file and once as a directory: "
                 "keep one of them."
             ) from None
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            raise BadPath(
+                f"{given[:40]!r}… is too long a path for layer {layer!r}: give a shorter one."
+            ) from None
         os.chmod(target, 0o644)
+
+
+def _as_bytes(data: object, path: str, layer: str) -> bytes | None:
+    if data is None or isinstance(data, bytes):
+        return data
+    if isinstance(data, bytearray | memoryview):
+        return bytes(data)
+    if isinstance(data, str):
+        with contextlib.suppress(UnicodeEncodeError):
+            return data.encode()
+    raise BadPath(
+        f"The content of {path!r} in layer {layer!r} is no text: give a string or bytes, or None "
+        "for a directory."
+    )
 
 
 def _make_directories(directory: str, path: str) -> None:

@@ -138,9 +138,14 @@ class Lookup:
     because: str | None = None
 
     @property
+    def answering(self) -> int | None:
+        """The number of the layer whose entry merged shows; None where it shows nothing."""
+        return next((n for n, one in enumerate(self.asked) if one.role == "answers"), None)
+
+    @property
     def answer(self) -> str | None:
-        """The name of the layer whose entry merged shows; None where it shows nothing."""
-        return next((one.layer for one in self.asked if one.role == "answers"), None)
+        """The name of that layer."""
+        return None if self.answering is None else self.asked[self.answering].layer
 
     @property
     def hidden(self) -> list[str]:
@@ -179,13 +184,15 @@ def lookup(layers: Sequence[Layer], path: str) -> Lookup:
         number: "hides" if entry.kind == "whiteout" else "merges" if position else "answers"
         for position, (number, entry) in enumerate(found.entries)
     }
-    asked = []
-    for number, layer in enumerate(layers):
+    asked: list[Asked] = []
+    below = False
+    for number, layer in reversed(list(enumerate(layers))):
         entry = layer.entry(path)
         if number not in roles:
             nothing: Role = "nothing" if number in asked_numbers else "unasked"
             roles[number] = nothing if entry is None else "hidden"
-        asked.append(Asked(layer.name, describe(entry), roles[number]))
+        asked.insert(0, Asked(layer.name, _describe(entry, below), roles[number]))
+        below = below or entry is not None
     return Lookup(path, asked, because)
 
 
@@ -194,8 +201,12 @@ def _ends_search(entry: Entry) -> bool:
     return entry.kind != "directory" or entry.opaque
 
 
-def describe(entry: Entry | None) -> str | None:
-    """An entry in a word or two; None for None."""
+def _describe(entry: Entry | None, below: bool) -> str | None:
+    """An entry in a word or two; None for None.
+
+    The kernel also marks directories opaque that hide nothing, newer ones fewer than older
+    ones: that is not worth a word.
+    """
     if entry is None:
         return None
-    return "opaque directory" if entry.opaque else entry.kind
+    return "opaque directory" if entry.opaque and below else entry.kind

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from .changes import Change, Changes, read_changes
 from .errors import BadLower, NotMounted, OverlaylabError, ShellFailed, ShellTimeout
-from .layer import Layer, check_path
+from .layer import Layer, check_lowers, check_path
 from .lookup import Lookup, lookup
 from .text import Table, listed, printable
 
@@ -107,11 +108,11 @@ class Overlay:
             name: what to call it.
 
         Raises:
-            BadLower: one of them is not a directory.
+            BadLower: one of them is not a directory, or there is none.
         """
+        check_lowers(lower)
         layers = [one if isinstance(one, Layer) else Layer(one) for one in lower]
-        if not layers:
-            raise BadLower("An overlay needs a lower: give at least one directory in lower=[…].")
+        _tell_apart([layer for layer, one in zip(layers, lower, strict=True) if layer is not one])
         upper_path = Layer(upper).path
         merged_path = None if merged is None else Layer(merged).path
         return cls(name, layers, upper=upper_path, merged=merged_path)
@@ -127,8 +128,8 @@ class Overlay:
     def _open_lab(self) -> Lab:
         if self.lab is None:
             raise NotMounted(
-                f"{self.name} was made by something else, and overlaylab only looks at it: "
-                "use the tool that made it."
+                f"{printable(self.name)} was made by something else, and overlaylab only looks "
+                "at it: use the tool that made it."
             )
         self.lab.check_open()
         return self.lab
@@ -144,7 +145,7 @@ class Overlay:
             self.lab.check_open()
         if self._merged is None:
             raise NotMounted(
-                f"{self.name} is not mounted (any more), so it has no merged directory: "
+                f"{printable(self.name)} is not mounted (any more), so it has no merged directory: "
                 "mount it again under a new name with lab.mount(…)."
             )
         return self._merged
@@ -182,8 +183,8 @@ class Overlay:
             self.lab.check_open()
         if path is None:
             raise NotMounted(
-                f"{self.name} has no {what}, because it was mounted read-only or by something "
-                "else: mount it with an upper to have one."
+                f"{printable(self.name)} has no {what}, because it was mounted read-only or by "
+                "something else: mount it with an upper to have one."
             )
         return path
 
@@ -286,7 +287,7 @@ class Overlay:
             if one.name == layer:
                 return one.tree()
         names = listed(["merged", *(one.name for one in self.layers)], "none")
-        raise BadLower(f"{self.name} has no layer {layer!r}: it has {names}.")
+        raise BadLower(f"{printable(self.name)} has no layer {layer!r}: it has {names}.")
 
     def diagram(self, *paths: str) -> Diagram:
         """Draw the state of all layers now: a band for each, a column for each path.
@@ -328,3 +329,19 @@ class Overlay:
         if self._merged is not None:
             lab.backend.unmount(self._merged)
             self._merged = None
+
+
+def _tell_apart(layers: Sequence[Layer]) -> None:
+    """Name layers by the last part of their paths in which they differ.
+
+    Docker's directories are all called ``diff``: there it is the part before, which is a
+    number of 64 digits, of which Docker itself shows 12.
+    """
+    for depth in range(1, 1 + min((len(layer.path.parts) for layer in layers), default=0)):
+        names = [layer.path.parts[-depth] for layer in layers]
+        if len({*names, "upper", "merged"}) == len(names) + 2:
+            break
+    else:
+        names = [f"lower{number}" for number in range(1, len(layers) + 1)]
+    for layer, name in zip(layers, names, strict=True):
+        layer.name = re.sub(r"^([0-9a-f]{12})[0-9a-f]{52}", r"\1", name)

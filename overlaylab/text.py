@@ -31,7 +31,7 @@ def printable(name: str) -> str:
 
 def listed(names: Collection[str], none: str) -> str:
     """The first ten of `names`, and how many more there are; `none` if there are none."""
-    first = ", ".join(list(names)[:10])
+    first = ", ".join(map(printable, list(names)[:10]))
     more = len(names) - 10
     return (f"{first} and {more} more" if more > 0 else first) or none
 

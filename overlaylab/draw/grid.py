@@ -30,13 +30,13 @@ class Cell:
         state: ``"absent"``, ``"visible"``, ``"hidden"`` or ``"whiteout"``; a whiteout that is
             itself hidden is hidden.
         mark: ``"opaque"``, ``"added"``, ``"metadata"`` or ``""``.
-        source: the lower that a copied-up file came from; ``""`` if it did not.
+        source: the number of the band that a copied-up file came from; 0 if it did not.
     """
 
     text: str
     state: State
     mark: str = ""
-    source: str = ""
+    source: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ def read_grid(overlay: Overlay, paths: Sequence[str]) -> Grid:
         paths, more = every[:COLUMNS], max(0, len(every) - COLUMNS)
     upper = layers[0] if overlay.writable else None
     columns = [_column(overlay, layers, upper, path) for path in paths]
-    names = ["merged", *(layer.name for layer in layers)]
+    names = ["merged", *(printable(layer.name) for layer in layers)]
     bands = [(name, [cells[n] for _, cells in columns]) for n, name in enumerate(names)]
     return Grid([heading for heading, _ in columns], bands, more)
 
@@ -90,13 +90,17 @@ def _column(
     cells = []
     for layer, asked in zip(layers, found.asked, strict=True):
         entry = layer.entry(path)
-        source = mark = ""
+        mark, source = "", 0
+        if entry is not None and entry.metacopy:
+            mark = "metadata"
+        if asked.found == "opaque directory":
+            mark = "opaque"
         if layer is upper and entry is not None:
-            below = lookup(overlay.lower, path).answer
+            below = lookup(overlay.lower, path).answering
             if below is None and entry.kind != "whiteout":
                 mark = "added"
-            elif below is not None and _copied_up(overlay, path, entry, below):
-                source = below
+            elif below is not None and _copied_up(entry, overlay.lower[below].entry(path)):
+                source = below + 2  # beneath the bands of merged and upper
         cells.append(_cell(layer, path, entry, asked, mark, source))
     seen = next((cell for cell in cells if cell.state != "absent"), None)
     visible = seen if seen and seen.state == "visible" else None
@@ -109,26 +113,21 @@ def _column(
     return printable(path) + ("/" if directory else ""), [merged, *cells]
 
 
-def _copied_up(overlay: Overlay, path: str, entry: Entry, below: str) -> bool:
-    """Was this file of upper copied from the layer `below`, and not made new over it?
+def _copied_up(entry: Entry, below: Entry | None) -> bool:
+    """Was this file of upper copied from `below`, and not made new over it?
 
     The kernel notes the origin of a copy, but not of one of several links to a file
     (Documentation/filesystems/overlayfs.rst, "Non-standard behavior", b).
     """
-    source = next(layer for layer in overlay.lower if layer.name == below).entry(path)
-    several_links = source is not None and source.stat.st_nlink > 1
+    several_links = below is not None and below.stat.st_nlink > 1
     return entry.kind == "file" and (entry.origin or several_links)
 
 
 def _cell(
-    layer: Layer, path: str, entry: Entry | None, asked: Asked, mark: str, source: str
+    layer: Layer, path: str, entry: Entry | None, asked: Asked, mark: str, source: int
 ) -> Cell:
     if entry is None:
         return Cell("", "absent")
-    if entry.opaque:
-        mark = "opaque"
-    elif entry.metacopy:
-        mark = "metadata"
     text = _text(layer, path, entry)
     if asked.role == "hidden":
         return Cell(text, "hidden", mark)

@@ -51,7 +51,8 @@ def dot_source(grid: Grid) -> str:
             pos=f"{x * _POINT:.4f},{y * _POINT:.4f}!",
             width=f"{width * _POINT:.4f}",
             height=f"{height * _POINT:.4f}",
-            **{key: graphviz.escape(value) for key, value in look.items()},
+            # Graphviz reads "&lt;" in a label as "<".
+            **{key: graphviz.escape(value.replace("&", "&amp;")) for key, value in look.items()},
         )
 
     def height_of(band: int) -> float:
@@ -67,13 +68,19 @@ def dot_source(grid: Grid) -> str:
         node(f"n{band}", left / 2, y, left, _CELL, label=name, shape="plaintext")
         for column, cell in enumerate(cells):
             x, width = _middle(left, widths, column), widths[column]
-            node(f"c{band}_{column}", x, y, width, _CELL, **_look(cell, merged=band == 0))
-    names = [name for name, _ in grid.bands]
+            node(
+                f"c{band}_{column}",
+                x,
+                y,
+                width,
+                _CELL,
+                **_look(cell, cell_words(grid, band, column)),
+            )
     for band, (_, cells) in enumerate(grid.bands):
         for column, cell in enumerate(cells):
-            if cell.source not in names[band + 1 :]:
+            source = cell.source
+            if not source:
                 continue
-            source = names.index(cell.source, band + 1)
             x = _middle(left, widths, column) + widths[column] / 2 + _LANE / 2
             for corner in (source, band):
                 corner_name = f"a{corner}_{column}"
@@ -89,10 +96,10 @@ def dot_source(grid: Grid) -> str:
 
 
 def _column_widths(grid: Grid) -> list[float]:
-    columns = zip(*(cells for _, cells in grid.bands), strict=True)
+    bands = range(len(grid.bands))
     return [
-        (max(len(heading), 6, *(len(cell_words(cell)) for cell in cells)) + 2) * _CHARACTER
-        for heading, cells in zip(grid.paths, columns, strict=True)
+        (max(len(heading), 6, *(len(cell_words(grid, band, n)) for band in bands)) + 2) * _CHARACTER
+        for n, heading in enumerate(grid.paths)
     ]
 
 
@@ -100,9 +107,8 @@ def _middle(left: float, widths: list[float], column: int) -> float:
     return left + sum(width + _LANE + _GAP for width in widths[:column]) + widths[column] / 2
 
 
-def _look(cell: Cell, *, merged: bool) -> dict[str, str]:
+def _look(cell: Cell, label: str) -> dict[str, str]:
     """Shape and pattern say the same as the colour."""
-    label = cell_words(cell, merged=merged)
     if cell.state == "absent":
         return {"label": label, "shape": "plaintext", "fontcolor": _FAINT}
     look = {"label": label, "style": "filled,rounded", "fillcolor": "white", "color": _INK}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .grid import Cell, Grid, marks_used
+from .grid import Grid, marks_used
 
 _LEGEND = {
     "hidden": "( ) hidden",
@@ -13,12 +13,14 @@ _LEGEND = {
     "metadata": "~ metadata only",
 }
 
+_SIGNS = {"opaque": "  ⊘", "metadata": "  ~", "added": "  +"}
+
 
 def in_words(grid: Grid) -> str:
     """The grid as lines of text, with a legend for the signs that occur in it."""
     rows = [["", *grid.paths]]
-    for name, cells in grid.bands:
-        rows.append([name, *(cell_words(cell, merged=name == "merged") for cell in cells)])
+    for band, (name, _) in enumerate(grid.bands):
+        rows.append([name, *(cell_words(grid, band, n) for n in range(len(grid.paths)))])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -31,17 +33,12 @@ def in_words(grid: Grid) -> str:
     return "\n".join([*lines, *(["   ".join(legend)] if legend else [])])
 
 
-def cell_words(cell: Cell, *, merged: bool = False) -> str:
+def cell_words(grid: Grid, band: int, column: int) -> str:
     """A cell's text with its signs."""
+    cell = grid.bands[band][1][column]
     if cell.state == "absent":
-        return "–" if merged else "·"
-    text = cell.text
-    if cell.mark == "opaque":
-        text += "  ⊘"
-    elif cell.mark == "metadata":
-        text += "  ~"
-    elif cell.mark == "added":
-        text += "  +"
+        return "·" if band else "–"
+    text = cell.text + _SIGNS.get(cell.mark, "")
     if cell.source:
-        text += f"  ↑{cell.source}"
+        text += f"  ↑{grid.bands[cell.source][0]}"
     return f"({text})" if cell.state == "hidden" else text
