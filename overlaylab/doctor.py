@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
+from pathlib import Path
 
 from .backends.probe import choose
 from .draw.svg import engine
 from .errors import OverlaylabError
-from .linux import namespaces, sandbox
+from .linux import mount, namespaces, sandbox
 from .text import Table
 
 
@@ -28,11 +28,10 @@ def doctor() -> Table:
     except OverlaylabError as error:
         rows.append(("backend", f"none: {error}"))
         return Table(rows)
-    free = shutil.disk_usage(choice.scratch).free
     fences = sandbox.kinds(mounts=choice.backend.name == "kernel")
     rows += [
         ("backend", f"{choice.backend.name}: {choice.backend.why}"),
-        ("labs live in", f"{choice.scratch} ({free >> 20:,} MiB free)"),
+        ("labs live in", f"{choice.scratch} ({_filesystem(choice.scratch)})"),
         (
             "shell cells",
             f"fenced by {' and '.join(fences)}" if fences else "not fenced: no Landlock",
@@ -48,3 +47,8 @@ def _user() -> str:
     state = "no namespace of its own" if entered is None else names.get(entered.mode, "plain")
     refusal = f" ({entered.refusal})" if entered is not None and entered.refusal else ""
     return f"uid {os.getuid()}, {state}{refusal}"
+
+
+def _filesystem(path: Path) -> str:
+    around = [m for m in mount.mounted() if path.is_relative_to(m.target)]
+    return max(reversed(around), key=lambda m: len(m.target)).fstype

@@ -71,7 +71,7 @@ class Lab:
         self.number = next(_numbers)
         self._merged: list[Path] = []
         self._finalize = weakref.finalize(
-            self, _clean_up, self.path, lock, self._merged, self.backend
+            self, _clean_up, os.getpid(), self.path, lock, self._merged, self.backend
         )
         _open.add(self)
 
@@ -256,7 +256,9 @@ def _prefix(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:32] + "-"
 
 
-def _clean_up(path: Path, lock: int, merged: Sequence[Path], backend: Backend) -> None:
+def _clean_up(owner: int, path: Path, lock: int, merged: Sequence[Path], backend: Backend) -> None:
+    if os.getpid() != owner:  # a child made by fork ends before its parent
+        return
     for one in reversed(merged):
         with contextlib.suppress(OSError):  # EINVAL: unmounted already
             backend.unmount(one, force=True)

@@ -184,8 +184,8 @@ def _walk(directory: str, prefix: str) -> Iterator[tuple[str, Entry]]:
     with os.scandir(directory) as found:
         children = sorted(found, key=lambda child: child.name)
     for child in children:
-        entry = read_entry(child.path, child.stat(follow_symlinks=False))
-        if entry is None:
+        entry = read_entry(child.path)
+        if entry is None:  # gone meanwhile, or a whiteout in a directory of one lower alone
             continue
         path = prefix + child.name
         yield path, entry

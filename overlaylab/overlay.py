@@ -23,7 +23,7 @@ _FENCE = (
     "A shell cell may write only inside merged and in /tmp. The rest of this machine is "
     "read-only to it, so nothing outside was changed."
 )
-_REFUSALS = ("Permission denied", "Read-only file system", "Operation not permitted")
+_REFUSALS = ("permission denied", "read-only file system")
 
 
 @dataclass(frozen=True, repr=False)
@@ -243,7 +243,9 @@ class Overlay:
         after = self._changes_if_any()
         known = set(before)
         paths = {change.path for change in after}
-        refused = self._upper is not None and any(words in done.stderr for words in _REFUSALS)
+        refused = self._upper is not None and any(
+            words in done.stderr.lower() for words in _REFUSALS
+        )
         return ShellResult(
             done.stdout,
             done.stderr,

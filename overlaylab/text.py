@@ -14,6 +14,8 @@ def size_text(size: int) -> str:
         whole, rest = divmod(size, factor)
         if whole and rest < 1024:
             return f"{whole:,} {unit}" + (f" + {rest} B" if rest else "")
+        if whole and rest % 1024:
+            break
     return f"{size:,} B"
 
 

@@ -14,12 +14,6 @@ from pathlib import Path
 from overlaylab import Change, Overlay
 from overlaylab.linux import mount, namespaces, xattrs
 
-#: The prefix of overlayfs's own xattrs for the user who runs the tests.
-MARKS = "user.overlay." if namespaces.in_user_namespace() else "trusted.overlay."
-
-#: Root of the machine, not of a user namespace.
-REAL_ROOT = os.geteuid() == 0 and not namespaces.in_user_namespace()
-
 
 def kinds(overlay: Overlay) -> dict[str, str]:
     """The changes as path → kind."""
@@ -41,6 +35,9 @@ def names(directory: Path) -> list[str]:
 def tree(root: str | os.PathLike[str], *, times: bool = False) -> dict[str, tuple[object, ...]]:
     """Everything one can see of a tree without being told: types, modes, owners, content, xattrs.
 
+    A name that leads to nothing is not there: the kernel lists a lower's whiteout in a directory
+    that only this lower has.
+
     Args:
         root: a directory; it is itself the path ``""``.
         times: the modification times as well.
@@ -48,7 +45,10 @@ def tree(root: str | os.PathLike[str], *, times: bool = False) -> dict[str, tupl
     found: dict[str, tuple[object, ...]] = {}
 
     def look(path: str, name: str) -> None:
-        status = os.lstat(path)
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
+            return
         mode = status.st_mode
         content: object = None
         if stat.S_ISREG(mode):
@@ -78,8 +78,9 @@ def is_whiteout(path: Path) -> bool:
 
 def mark(path: Path, name: str) -> bytes | None:
     """The overlay xattr `name` of `path`, read raw; None if it has none."""
+    prefix = "user.overlay." if namespaces.in_user_namespace() else "trusted.overlay."
     with contextlib.suppress(OSError):
-        return os.getxattr(path, MARKS + name, follow_symlinks=False)
+        return os.getxattr(path, prefix + name, follow_symlinks=False)
     return None
 
 
@@ -112,12 +113,11 @@ def processes(*words: str) -> list[int]:
 def children() -> dict[int, str]:
     """The child processes of this one: number → state, such as ``"S"`` or ``"Z"``."""
     found = {}
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            number, rest = entry.read_text(errors="replace").split(" (", 1)
-            state, parent = rest.rpartition(")")[2].split()[:2]
-            if int(parent) == os.getpid():
-                found[int(number)] = state
+    for numbers in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):  # the thread, or the child, ended meanwhile
+            for number in numbers.read_text().split():
+                status = Path(f"/proc/{number}/stat").read_text(errors="replace")
+                found[int(number)] = status.rpartition(")")[2].split()[0]
     return found
 
 

@@ -30,6 +30,7 @@ class Backend(Protocol):
 
         Raises:
             MountRefused: it cannot be; nothing was left behind.
+            OSError: ENOSPC, there is no room; nothing was left behind.
         """
 
     def unmount(self, merged: Path, *, force: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 from pathlib import Path
 
 from ..errors import MountBusy, MountRefused
@@ -32,7 +33,14 @@ class KernelBackend:
         )
         try:
             mount.mount_overlay(str(merged), stack)
+            if upper is not None and os.statvfs(merged).f_flag & os.ST_RDONLY:
+                # The kernel does this if it cannot make a directory in the workdir.
+                mount.unmount(str(merged), detach=True)
+                full = 0 in (os.statvfs(upper).f_favail, os.statvfs(upper).f_bavail)
+                raise mount.MountError(errno.ENOSPC if full else errno.EROFS)
         except mount.MountError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise OSError(error.errno, error.strerror) from None
             raise _refused(error, len(lower), upper is None) from None
 
     def unmount(self, merged: Path, *, force: bool = False) -> None:

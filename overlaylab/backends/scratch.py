@@ -39,11 +39,12 @@ def new_directory(parent: Path, prefix: str) -> tuple[Path, int]:
     """
     while True:
         path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        lock = _lock(path)
-        # Another process's sweep may have been faster than the lock.
-        if path.exists():
-            return path, lock
-        os.close(lock)
+        # Another process's sweep may be faster than the lock, or than the opening before it.
+        with contextlib.suppress(FileNotFoundError):
+            lock = _lock(path)
+            if path.exists():
+                return path, lock
+            os.close(lock)
 
 
 def _lock(path: Path) -> int:

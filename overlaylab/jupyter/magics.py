@@ -6,6 +6,7 @@ import shlex
 import sys
 from typing import Any
 
+from IPython.core.completer import SimpleCompletion, context_matcher
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
@@ -19,6 +20,8 @@ from ..text import Table
 
 #: What ``%overlay`` can show, and what of it takes a path or a layer's name.
 COMMANDS = ("status", "doctor", "tree", "changes", "lookup", "diagram")
+
+_MATCHER = "overlaylab"
 
 
 def status() -> Table:
@@ -40,7 +43,7 @@ def _layers(overlay: Overlay) -> str:
 class OverlayMagics(Magics):
     """The magics of overlaylab."""
 
-    @magic_arguments()
+    @magic_arguments("overlay")
     @argument("command", nargs="?", default="status", help=", ".join(COMMANDS))
     @argument("name", nargs="?", help="the overlay: the name given to lab.mount")
     @argument("path", nargs="*", help="a path (lookup, diagram), or a layer's name (tree)")
@@ -58,7 +61,7 @@ class OverlayMagics(Magics):
         with _errors_as_sentences():
             return _show(parse_argstring(self.show, line))
 
-    @magic_arguments()
+    @magic_arguments("%overlay")
     @argument("name", help="the overlay: the name given to lab.mount")
     @argument("--timeout", type=float, default=60, help="seconds until the script is stopped")
     @cell_magic("overlay")
@@ -82,6 +85,7 @@ class OverlayMagics(Magics):
 
 def _show(arguments: Any) -> object:
     command, name, paths = arguments.command, arguments.name, arguments.path
+    paths = [_unquoted(path) for path in paths]
     if command == "status":
         return status()
     if command == "doctor":
@@ -103,6 +107,14 @@ def _show(arguments: Any) -> object:
     if not paths:
         raise UsageError("%overlay lookup needs a path, such as etc/motd.")
     return overlay.lookup(paths[0])
+
+
+def _unquoted(word: str) -> str:
+    """`word` without the quotes around it, which IPython keeps when it splits a line."""
+    try:
+        return " ".join(shlex.split(word))
+    except ValueError:  # a quote that is not closed is a part of the name
+        return word
 
 
 class _errors_as_sentences:  # noqa: N801
@@ -141,8 +153,15 @@ def register(ipython: Any) -> None:
     """Make the magics, and the completion of their arguments, known to `ipython`."""
     ipython.register_magics(OverlayMagics)
 
-    def completer(_: object, event: Any) -> list[str]:
-        return [word for word in complete(event.line) if word.startswith(event.symbol)]
+    def matcher(context: Any) -> dict[str, object]:
+        line = context.text_until_cursor.lstrip()
+        word = line.rpartition(" ")[2]
+        if line.split(" ")[0] not in ("%overlay", "%%overlay") or word == line:
+            return {"completions": []}
+        found = [SimpleCompletion(text=text) for text in complete(line) if text.startswith(word)]
+        # Python's own names have no place in this line.
+        return {"completions": found, "matched_fragment": word, "suppress": True}
 
-    for key in ("%overlay", "%%overlay"):
-        ipython.set_hook("complete_command", completer, str_key=key)
+    matchers = ipython.Completer.custom_matchers
+    matchers[:] = [one for one in matchers if getattr(one, "matcher_identifier", "") != _MATCHER]
+    matchers.append(context_matcher(identifier=_MATCHER)(matcher))

@@ -103,18 +103,14 @@ def run(script: str, fence: Fence, timeout: float) -> Finished:
     landlock_abi()
     prefix = _die_with_parent()
     started: Future[_Running] = Future()
-    threading.Thread(
-        target=_start, args=([*prefix, "sh", "-c", script], fence, started), daemon=True
-    ).start()
-    running = started.result()
+    command = [*prefix, "sh", "-c", script]
     try:
+        threading.Thread(target=_start, args=(command, fence, started), daemon=True).start()
+        running = started.result()
         outputs, timed_out = _collect(running, timeout)
     finally:
-        _kill(running.process)
-        running.process.wait()
-        os.close(running.pidfd)
-        for pipe in running.pipes:
-            pipe.close()
+        # An interrupt may have come before the script was there: then this waits for it.
+        started.add_done_callback(_end)
     stdout, stderr = (output.decode(errors="replace") for output in outputs)
     return Finished(stdout, stderr, running.process.returncode, timed_out)
 
@@ -150,6 +146,17 @@ def _start(command: list[str], fence: Fence, started: Future[_Running]) -> None:
     # The script is to die with this process, and the kernel takes "parent" to mean the
     # thread that forked it (PR_SET_PDEATHSIG, prctl(2)): stay until it has ended.
     process.wait()
+
+
+def _end(started: Future[_Running]) -> None:
+    if started.exception() is not None:
+        return
+    running = started.result()
+    _kill(running.process)
+    running.process.wait()
+    os.close(running.pidfd)
+    for pipe in running.pipes:
+        pipe.close()
 
 
 @functools.cache
@@ -227,7 +234,8 @@ def _collect(script: _Running, timeout: float) -> tuple[list[bytes], bool]:
                 if killed:  # a process that left the session still holds a pipe
                     break
                 timed_out = True
-            events = [] if timed_out and not killed else ready.select(deadline - time.monotonic())
+            wait = min(deadline - time.monotonic(), 3600)  # select knows no infinity
+            events = [] if timed_out and not killed else ready.select(wait)
             ended = any(key.fd == script.pidfd for key, _ in events)
             if ended or (timed_out and not killed):
                 # What it left running in the background would hold the pipes open.

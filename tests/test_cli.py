@@ -1,0 +1,126 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from overlaylab.__main__ import main
+
+from .helpers import overlay_by_hand, python
+
+
+@pytest.fixture
+def stack(directory: Path) -> Path:
+    """Two lowers and an upper, as a container engine leaves them."""
+    for name, text in {"base/etc/motd": "base", "base/old": "x", "app/etc/motd": "app"}.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(text)
+    merged, lower = directory / "merged", [directory / "app", directory / "base"]
+    with overlay_by_hand(merged, lower, directory / "upper", directory / "work"):
+        (merged / "etc/motd").write_text("edited")
+        (merged / "old").unlink()
+        (merged / "new").mkdir()
+    return directory
+
+
+CHANGES = "copied-up  etc/motd  6 B\nadded      new\nwhiteout   old\n"
+
+
+def test_diff_prints_what_an_upperdir_changes(stack: Path, capsys: pytest.CaptureFixture[str]):
+    lowers = [str(stack / "app"), str(stack / "base")]
+    assert main(["diff", str(stack / "upper"), "--lower", *lowers]) == 0
+    assert capsys.readouterr() == (CHANGES, "")
+
+
+def test_diff_takes_the_lowers_with_the_top_one_first(
+    stack: Path, capsys: pytest.CaptureFixture[str]
+):
+    assert main(["diff", str(stack / "app"), "--lower", str(stack / "base")]) == 0
+    assert capsys.readouterr().out == "copied-up  etc/motd  3 B\n"
+
+
+def test_diff_of_an_empty_upperdir(stack: Path, capsys: pytest.CaptureFixture[str]):
+    (stack / "empty").mkdir()
+    assert main(["diff", str(stack / "empty"), "--lower", str(stack / "base")]) == 0
+    assert capsys.readouterr().out == "no changes\n"
+
+
+@pytest.mark.parametrize(("upper", "lower"), [("nowhere", "base"), ("upper", "nowhere")])
+def test_what_is_not_there_is_a_sentence_and_status_1(
+    stack: Path, capsys: pytest.CaptureFixture[str], upper: str, lower: str
+):
+    assert main(["diff", str(stack / upper), "--lower", str(stack / lower)]) == 1
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert errors.startswith(f"overlaylab: {stack / 'nowhere'} does not exist")
+    assert errors.endswith(": check the path.\n")
+    assert errors.count("\n") == 1
+
+
+def test_a_file_is_no_layer(stack: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["diff", str(stack / "base/old"), "--lower", str(stack / "base")]) == 1
+    assert "is not a directory" in capsys.readouterr().err
+
+
+def test_doctor_says_what_works(capsys: pytest.CaptureFixture[str]):
+    assert main(["doctor"]) == 0
+    output, errors = capsys.readouterr()
+    assert errors == ""
+    assert "kernel: this process is root" in output or "kernel: this kernel is root" in output
+    assert str(os.getuid()) in output
+    assert "fenced by" in output
+
+
+def test_doctor_never_fails(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OVERLAYLAB_SCRATCH", "/nowhere")
+    assert main(["doctor"]) == 0
+    assert "none: Labs cannot live in /nowhere" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["nonsense"], ["diff"], ["diff", "x"]])
+def test_wrong_usage_is_status_2_and_shows_the_usage(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert "usage: overlaylab" in capsys.readouterr().err
+
+
+def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        main(["--help"])
+    assert ended.value.code == 0
+    output = capsys.readouterr().out
+    assert "doctor" in output
+    assert "diff" in output
+
+
+def test_the_installed_command_and_the_module_are_the_same(stack: Path):
+    arguments = ["diff", str(stack / "upper"), "--lower", str(stack / "app"), str(stack / "base")]
+    command = Path(sys.executable).with_name("overlaylab")
+    installed = subprocess.run([command, *arguments], capture_output=True, text=True, check=True)
+    assert installed.stdout == python("-m", "overlaylab", *arguments).stdout == CHANGES
+
+
+def test_an_error_of_the_installed_command_has_no_traceback():
+    done = python("-m", "overlaylab", "diff", "/nowhere", "--lower", "/")
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+
+
+def test_output_into_a_closed_pipe_is_no_traceback(stack: Path):
+    command = f"{sys.executable} -m overlaylab diff {stack}/upper --lower {stack}/base | true"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert "Traceback" not in done.stderr
+
+
+def test_names_that_are_no_utf_8_can_be_printed(stack: Path):
+    os.mkdir(os.fsencode(stack / "upper") + b"/\xff")
+    arguments = ["diff", str(stack / "upper"), "--lower", str(stack / "app")]
+    assert r"added      \xff" in python("-m", "overlaylab", *arguments).stdout

@@ -1,0 +1,56 @@
+"""The doctor: what works on this machine, and by what trial."""
+
+from __future__ import annotations
+
+import pytest
+
+from overlaylab.doctor import doctor
+from overlaylab.draw import svg
+from overlaylab.linux import namespaces, sandbox
+
+
+def rows() -> dict[str, str]:
+    return dict(doctor().rows)
+
+
+def test_it_has_a_line_for_each_thing_that_the_course_needs():
+    assert list(rows()) == [
+        "python", "system", "user", "backend", "labs live in", "shell cells", "diagrams",
+    ]  # fmt: skip
+
+
+def test_it_says_which_backend_works_and_why():
+    assert rows()["backend"].startswith("kernel: ")
+    assert rows()["backend"].endswith("a trial mount worked.")
+
+
+def test_it_says_where_labs_live_and_what_room_is_there(home):
+    assert rows()["labs live in"].startswith(f"{home} (")
+    assert "MiB free" in rows()["labs live in"]
+
+
+def test_it_names_the_fences(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sandbox, "landlock_abi", lambda: 7)
+    assert rows()["shell cells"] == "fenced by mounts and Landlock"
+    monkeypatch.setattr(sandbox, "landlock_abi", lambda: 0)
+    assert rows()["shell cells"] == "fenced by mounts"
+
+
+def test_it_tells_if_nothing_can_draw(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("overlaylab.doctor.engine", lambda: None)
+    assert rows()["diagrams"] == "in words only: install Graphviz or graphviz-pure"
+    monkeypatch.undo()
+    assert rows()["diagrams"] == (
+        svg.engine() or "in words only: install Graphviz or graphviz-pure"
+    )
+
+
+def test_a_refused_namespace_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch):
+    refused = namespaces.Entered("plain", "unshare(…) was refused: no (errno 1).")
+    monkeypatch.setattr(namespaces, "entered", refused)
+    assert rows()["user"].endswith("plain (unshare(…) was refused: no (errno 1).)")
+
+
+def test_it_never_raises(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("OVERLAYLAB_SCRATCH", "/nowhere")
+    assert rows()["backend"].startswith("none: Labs cannot live in /nowhere, because")

@@ -1,0 +1,192 @@
+"""Which layer answers for a path, and who was asked."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from overlaylab import Lab, Overlay
+from overlaylab.lookup import Lookup
+
+from .helpers import overlay_by_hand
+from .rights import REAL_ROOT
+
+
+@pytest.fixture
+def web(lab: Lab) -> Overlay:
+    base = lab.layer("base", {"etc/motd": "base", "var/cache/x": "", "who": "base", "old": ""})
+    app = lab.layer("app", {"etc/motd": "app", "who": "app"})
+    return lab.mount("web", lower=[app, base])
+
+
+def roles(found: Lookup) -> dict[str, str]:
+    return {one.layer: one.role for one in found.asked}
+
+
+def contents(found: Lookup) -> dict[str, str | None]:
+    return {one.layer: one.found for one in found.asked}
+
+
+def test_every_layer_is_listed_the_top_one_first(web: Overlay):
+    assert [one.layer for one in web.lookup("etc/motd").asked] == ["upper", "app", "base"]
+
+
+def test_the_topmost_file_answers_and_hides_the_others(web: Overlay):
+    found = web.lookup("who")
+    assert found.answer == "app"
+    assert found.hidden == ["base"]
+    assert roles(found) == {"upper": "nothing", "app": "answers", "base": "hidden"}
+
+
+def test_a_layer_below_the_answer_that_has_nothing_was_not_asked(web: Overlay):
+    (web.merged / "new").touch()
+    assert roles(web.lookup("new")) == {"upper": "answers", "app": "unasked", "base": "unasked"}
+
+
+def test_a_layer_above_the_answer_was_asked_and_has_nothing(web: Overlay):
+    found = web.lookup("old")
+    assert roles(found) == {"upper": "nothing", "app": "nothing", "base": "answers"}
+
+
+def test_a_layer_without_the_parent_directory_is_not_asked_for_what_is_in_it(web: Overlay):
+    found = web.lookup("var/cache/x")
+    assert roles(found) == {"upper": "unasked", "app": "unasked", "base": "answers"}
+
+
+def test_after_a_copy_up_the_upper_answers(web: Overlay):
+    (web.merged / "etc/motd").write_text("new")
+    found = web.lookup("etc/motd")
+    assert found.answer == "upper"
+    assert found.hidden == ["app", "base"]
+
+
+def test_a_whiteout_answers_with_nothing(web: Overlay):
+    (web.merged / "etc/motd").unlink()
+    found = web.lookup("etc/motd")
+    assert found.answer is None
+    assert roles(found) == {"upper": "hides", "app": "hidden", "base": "hidden"}
+    assert contents(found) == {"upper": "whiteout", "app": "file", "base": "file"}
+
+
+def test_nobody_answers_for_what_is_nowhere(web: Overlay):
+    found = web.lookup("no/such/file")
+    assert found.answer is None
+    assert found.hidden == []
+
+
+def test_directories_merge_into_the_topmost(web: Overlay):
+    found = web.lookup("etc")
+    assert found.answer == "app"
+    assert roles(found) == {"upper": "nothing", "app": "answers", "base": "merges"}
+
+
+def test_an_opaque_directory_ends_the_search(web: Overlay):
+    shutil.rmtree(web.merged / "etc")
+    (web.merged / "etc").mkdir()
+    found = web.lookup("etc")
+    assert roles(found) == {"upper": "answers", "app": "hidden", "base": "hidden"}
+    assert contents(found)["upper"] == "opaque directory"
+
+
+def test_what_a_deleted_parent_hides_names_the_parent(web: Overlay):
+    shutil.rmtree(web.merged / "var")
+    found = web.lookup("var/cache/x")
+    assert found.answer is None
+    assert found.hidden == ["base"]
+    assert found.because == "var"
+    assert "hidden by var" in repr(found)
+
+
+def test_what_an_opaque_parent_hides_names_the_parent(web: Overlay):
+    shutil.rmtree(web.merged / "var/cache")
+    (web.merged / "var/cache").mkdir()
+    found = web.lookup("var/cache/x")
+    assert (found.answer, found.hidden, found.because) == (None, ["base"], "var/cache")
+
+
+def test_a_file_in_place_of_a_directory_hides_what_was_in_it(web: Overlay):
+    shutil.rmtree(web.merged / "var")
+    (web.merged / "var").touch()
+    found = web.lookup("var/cache/x")
+    assert (found.answer, found.hidden, found.because) == (None, ["base"], "var")
+
+
+def test_a_whiteout_in_a_lower_hides_below_it_only(lab: Lab, web: Overlay):
+    (web.merged / "who").unlink()
+    layer = web.commit("cleaned")
+    over = lab.layer("over", {"who": "over"})
+    again = lab.mount("again", lower=[over, layer, *web.lower])
+    assert roles(again.lookup("who")) == {
+        "upper": "nothing",
+        "over": "answers",
+        "cleaned": "hidden",
+        "app": "hidden",
+        "base": "hidden",
+    }
+
+
+def test_a_symlink_in_a_layer_leads_nowhere(lab: Lab):
+    """The kernel looks layer by layer for names; links are for whoever walks in merged."""
+    base = lab.layer("base", {"real/file": "x"})
+    (base.path / "link").symlink_to("real")
+    web = lab.mount("web", lower=[base])
+    assert web.lookup("link/file").answer is None
+    assert web.lookup("link").answer == "base"
+    assert contents(web.lookup("link"))["base"] == "symlink"
+
+
+def test_a_symlink_out_of_a_layer_is_not_followed(lab: Lab):
+    base = lab.layer("base")
+    (base.path / "out").symlink_to("/etc")
+    web = lab.mount("web", lower=[base])
+    assert web.lookup("out/passwd").answer is None
+    assert contents(web.lookup("out/passwd")) == {"upper": None, "base": None}
+
+
+def test_a_read_only_mount_asks_its_lowers_alone(lab: Lab):
+    stack = [lab.layer("a", {"x": ""}), lab.layer("b", {"x": "", "y": ""})]
+    view = lab.mount("view", lower=stack, upper=False)
+    assert roles(view.lookup("x")) == {"a": "answers", "b": "hidden"}
+    assert view.lookup("y").answer == "b"
+
+
+def test_a_final_slash_makes_no_difference(web: Overlay):
+    assert web.lookup("etc/").answer == web.lookup("etc").answer == "app"
+    assert web.lookup("etc/").path == "etc"
+
+
+def test_looking_up_copies_nothing(web: Overlay):
+    web.lookup("etc/motd")
+    assert web.changes() == []
+
+
+def test_an_unmounted_overlay_can_be_asked(web: Overlay):
+    (web.merged / "etc/motd").unlink()
+    web.unmount()
+    assert web.lookup("etc/motd").answer is None
+
+
+def test_it_prints_a_line_for_each_layer(web: Overlay):
+    (web.merged / "old").unlink()
+    assert repr(web.lookup("old")) == (
+        "old\n"
+        "  upper  whiteout  hides what is below\n"
+        "  app    –         not asked\n"
+        "  base   file      hidden, not asked"
+    )
+
+
+@pytest.mark.skipif(not REAL_ROOT, reason="the kernel permits redirect_dir to real root only")
+def test_a_redirect_is_followed_below(directory: Path):
+    lower = directory / "lower"
+    (lower / "dir").mkdir(parents=True)
+    (lower / "dir/file").write_text("x")
+    merged, upper = directory / "merged", directory / "upper"
+    with overlay_by_hand(merged, [lower], upper, directory / "work", "redirect_dir=on"):
+        (merged / "dir").rename(merged / "moved")
+        web = Overlay.attach(lower=[lower], upper=upper, merged=merged)
+        assert (merged / "moved/file").read_text() == "x"
+        assert web.lookup("moved/file").answer == "lower"
+        assert web.lookup("dir/file").answer is None

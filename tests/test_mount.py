@@ -1,0 +1,289 @@
+"""Mounting by system calls: both APIs, any path, the kernel's limits and messages."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from overlaylab import Lab
+from overlaylab.errors import MountRefused
+from overlaylab.linux import mount, namespaces, syscalls
+
+from .helpers import mount_table
+
+Mounter = Callable[[str, mount.Stack], None]
+
+MOUNTERS = [mount.mount_by_file_descriptors, mount.mount_by_options]
+
+PATHS = {
+    "300 characters": b"x" * 150 + b"/" + b"y" * 150,
+    "a name of 255 bytes": b"n" * 255,
+    "a colon": b"a:b",
+    "a comma": b"a,b",
+    "a backslash": rb"a\b",
+    "a backslash before a colon": rb"a\:b",
+    "a backslash at its end": b"a\\",
+    "what looks like an octal escape": rb"a\040b",
+    "a newline": b"a\nb",
+    "spaces": b" a  b ",
+    "a tab": b"a\tb",
+    "an equals sign": b"lowerdir=x",
+    "a number sign": b"#a",
+    "non-ASCII letters": "é日本🐳".encode(),
+    "bytes that are no UTF-8": b"a\xff\xfeb",
+}
+
+_REAL_SYSCALL = syscalls.syscall
+_FSCONFIG_SET_FD, _FSCONFIG_SET_STRING = 5, 1
+
+
+def without(*commands: int) -> Callable[..., int]:
+    """The real system calls of a kernel that does not know these commands for a directory."""
+
+    def syscall(number: int, *arguments: syscalls.Argument) -> int:
+        is_directory = number == syscalls.FSCONFIG and arguments[2] in (
+            b"lowerdir+",
+            b"upperdir",
+            b"workdir",
+        )
+        if is_directory and arguments[1] in commands:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return _REAL_SYSCALL(number, *arguments)
+
+    return syscall
+
+
+def parts(directory: Path, name: bytes) -> mount.Stack:
+    """A stack of two lowers, upper and work in directories beneath `name`."""
+    place = os.path.join(os.fsencode(directory), name)
+    paths = [os.fsdecode(os.path.join(place, part)) for part in (b"l1", b"l2", b"up", b"work")]
+    for number, path in enumerate(paths):
+        os.makedirs(path)
+        Path(path, f"file{number}").touch()
+    os.unlink(os.path.join(paths[3], "file3"))
+    return mount.Stack(paths[:2], paths[2], paths[3], namespaces.in_user_namespace())
+
+
+@pytest.fixture
+def target(directory: Path):
+    """An empty directory to mount at."""
+    path = directory / "merged"
+    path.mkdir()
+    yield path
+    while os.path.ismount(path):
+        mount.unmount(str(path), detach=True)
+
+
+def reported(target: Path) -> dict[str, str]:
+    """The options of the mount at `target`."""
+    (found,) = [one for one in mount.mounted() if one.target == str(target)]
+    assert found.fstype == "overlay"
+    return found.options
+
+
+@pytest.mark.parametrize("name", PATHS.values(), ids=PATHS.keys())
+@pytest.mark.parametrize("mounter", MOUNTERS)
+def test_lower_upper_and_work_may_have_any_path(
+    directory: Path, target: Path, mounter: Mounter, name: bytes
+):
+    stack = parts(directory, name)
+    mounter(str(target), stack)
+    assert sorted(os.listdir(target)) == ["file0", "file1", "file2"]
+    (target / "new").write_text("x")
+    assert Path(stack.upper, "new").read_text() == "x"
+
+
+@pytest.mark.parametrize("name", PATHS.values(), ids=PATHS.keys())
+def test_the_options_report_the_true_paths(directory: Path, target: Path, name: bytes):
+    stack = parts(directory, name)
+    mount.mount_by_file_descriptors(str(target), stack)
+    options = reported(target)
+    assert options["lowerdir"] == ":".join(stack.lower)
+    assert (options["upperdir"], options["workdir"]) == (stack.upper, stack.work)
+
+
+@pytest.mark.parametrize("name", PATHS.values(), ids=PATHS.keys())
+def test_after_mount2_the_kernel_reports_the_paths_as_they_were_written(
+    directory: Path, target: Path, name: bytes
+):
+    """It keeps the string with the backslashes that mount(2) needs before ``:``, ``,``, ``\\``."""
+    stack = parts(directory, name)
+    mount.mount_by_options(str(target), stack)
+
+    def written(path: str) -> str:
+        return re.sub(r"([\\:,])", r"\\\1", path)
+
+    options = reported(target)
+    assert options["lowerdir"] == ":".join(map(written, stack.lower))
+    assert (options["upperdir"], options["workdir"]) == (written(stack.upper), written(stack.work))
+
+
+@pytest.mark.parametrize("name", PATHS.values(), ids=PATHS.keys())
+def test_a_kernel_that_takes_no_descriptors_gets_paths(
+    directory: Path, target: Path, name: bytes, monkeypatch: pytest.MonkeyPatch
+):
+    """Linux 6.8 to 6.12, which know ``lowerdir+`` as a string of at most 255 bytes."""
+    monkeypatch.setattr(syscalls, "syscall", without(_FSCONFIG_SET_FD))
+    mount.mount_by_file_descriptors(str(target), parts(directory, name))
+    assert sorted(os.listdir(target)) == ["file0", "file1", "file2"]
+
+
+def test_a_kernel_without_lowerdir_plus_gets_mount2(
+    directory: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+):
+    stack = parts(directory, b"plain")
+    monkeypatch.setattr(syscalls, "syscall", without(_FSCONFIG_SET_FD, _FSCONFIG_SET_STRING))
+    with pytest.raises(NotImplementedError):
+        mount.mount_by_file_descriptors(str(target), stack)
+    mount.mount_overlay(str(target), stack)
+    assert sorted(os.listdir(target)) == ["file0", "file1", "file2"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM])
+def test_a_machine_without_the_new_calls_gets_mount2(
+    directory: Path, target: Path, number: int, monkeypatch: pytest.MonkeyPatch
+):
+    """EPERM is how a container's seccomp filter says that it does not know a call."""
+
+    def syscall(called: int, *arguments: syscalls.Argument) -> int:
+        if called == syscalls.FSOPEN:
+            raise OSError(number, os.strerror(number))
+        return _REAL_SYSCALL(called, *arguments)
+
+    monkeypatch.setattr(syscalls, "syscall", syscall)
+    mount.mount_overlay(str(target), parts(directory, b"plain"))
+    assert sorted(os.listdir(target)) == ["file0", "file1", "file2"]
+
+
+@pytest.mark.parametrize("mounter", MOUNTERS)
+def test_the_leftmost_lower_is_the_top_on_both_apis(
+    directory: Path, target: Path, mounter: Mounter
+):
+    stack = parts(directory, b"plain")
+    for path in stack.lower:
+        Path(path, "who").write_text(path)
+    mounter(str(target), stack)
+    assert (target / "who").read_text() == stack.lower[0]
+
+
+@pytest.mark.parametrize("mounter", MOUNTERS)
+def test_without_an_upper_both_apis_mount_read_only(
+    directory: Path, target: Path, mounter: Mounter
+):
+    stack = parts(directory, b"plain")
+    mounter(str(target), mount.Stack(stack.lower, None, None, stack.userxattr))
+    with pytest.raises(OSError, match="Read-only"):
+        (target / "new").touch()
+    assert "upperdir" not in reported(target)
+
+
+@pytest.mark.parametrize("mounter", MOUNTERS)
+def test_neither_devices_nor_setuid_programs_work_in_a_mount(
+    directory: Path, target: Path, mounter: Mounter
+):
+    mounter(str(target), parts(directory, b"plain"))
+    (line,) = [line for line in mount_table() if str(target) in line.split(" - ")[0]]
+    assert {"nosuid", "nodev"} <= set(line.split()[5].split(","))
+
+
+@pytest.mark.parametrize("mounter", MOUNTERS)
+def test_a_refused_mount_leaves_nothing_open(directory: Path, target: Path, mounter: Mounter):
+    stack = parts(directory, b"plain")
+    before = os.listdir("/proc/self/fd")
+    gone = mount.Stack([*stack.lower, str(directory / "gone")], stack.upper, stack.work, False)
+    with pytest.raises(mount.MountError) as refused:
+        mounter(str(target), gone)
+    assert refused.value.errno == errno.ENOENT
+    assert os.listdir("/proc/self/fd") == before
+    assert not os.path.ismount(target)
+
+
+def test_500_lowers_mount(kernel_lab: Lab):
+    stack = [kernel_lab.layer(f"layer{n}", {f"file{n}": ""}) for n in range(500)]
+    deep = kernel_lab.mount("deep", lower=stack)
+    assert len(os.listdir(deep.merged)) == 500
+    assert deep.options["lowerdir"].count(":") == 499
+
+
+def test_501_lowers_are_refused_in_the_kernels_own_words(kernel_lab: Lab):
+    stack = [kernel_lab.layer(f"layer{n}") for n in range(501)]
+    with pytest.raises(MountRefused) as refused:
+        kernel_lab.mount("deep", lower=stack)
+    assert "too many lower directories, limit is 500" in str(refused.value)
+    assert "too many lower directories, limit is 500" in refused.value.kernel_message
+    assert refused.value.errno == errno.EINVAL
+    assert kernel_lab.mounts == {}
+    assert not list(kernel_lab.path.glob("mounts/*"))
+
+
+def test_mount2_names_many_layers_by_short_aliases(directory: Path, target: Path):
+    """100 paths of 300 bytes do not fit in a page; 100 times ``/proc/self/fd/N`` do."""
+    stack = parts(directory, b"plain")
+    lower = [directory / ("d" * 250) / f"layer{n:03}" for n in range(100)]
+    for path in lower:
+        path.mkdir(parents=True)
+        (path / path.name).touch()
+    many = mount.Stack(list(map(str, lower)), stack.upper, stack.work, stack.userxattr)
+    mount.mount_by_options(str(target), many)
+    assert len(os.listdir(target)) == 101
+
+
+def test_too_many_lowers_for_one_page_are_e2big_on_mount2(directory: Path, target: Path):
+    lower = [directory / f"layer{n}" for n in range(400)]
+    for path in lower:
+        path.mkdir()
+    stack = mount.Stack(list(map(str, lower)), None, None, namespaces.in_user_namespace())
+    with pytest.raises(mount.MountError) as refused:
+        mount.mount_by_options(str(target), stack)
+    assert refused.value.errno == errno.E2BIG
+    assert not os.path.ismount(target)
+
+
+def test_too_many_lowers_for_mount2_are_a_sentence_with_a_remedy(
+    kernel_lab: Lab, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(mount, "mount_overlay", mount.mount_by_options)
+    stack = [kernel_lab.layer(f"layer{n}") for n in range(400)]
+    with pytest.raises(MountRefused, match=r"E2BIG.*one page.*: use fewer lowers") as refused:
+        kernel_lab.mount("deep", lower=stack)
+    assert refused.value.errno == errno.E2BIG
+    assert not list(kernel_lab.path.glob("mounts/*"))
+
+
+def test_an_upper_on_overlayfs_is_refused_in_the_kernels_own_words(
+    kernel_lab: Lab, directory: Path
+):
+    web = kernel_lab.mount("web", lower=[kernel_lab.layer("base")])
+    stack = parts(web.merged, b"nested")
+    (directory / "merged").mkdir()
+    with pytest.raises(mount.MountError) as refused:
+        mount.mount_by_file_descriptors(str(directory / "merged"), stack)
+    assert refused.value.errno == errno.EINVAL
+    assert "not supported as upperdir" in refused.value.kernel_message
+
+
+def test_the_mount_table_is_read_back_whatever_the_target_is_called(directory: Path):
+    target = directory / "a b\tc\\d\ne#"
+    target.mkdir()
+    mount.mount_tmpfs(str(target))
+    try:
+        assert [m.fstype for m in mount.mounted() if m.target == str(target)] == ["tmpfs"]
+    finally:
+        mount.unmount(str(target))
+
+
+def test_a_mount_in_use_is_busy_unless_it_is_detached(directory: Path):
+    target = directory / "busy"
+    target.mkdir()
+    mount.mount_tmpfs(str(target))
+    with open(target / "file", "w"):
+        with pytest.raises(OSError, match="busy") as refused:
+            mount.unmount(str(target))
+        assert refused.value.errno == errno.EBUSY
+        mount.unmount(str(target), detach=True)
+    assert not os.path.ismount(target)
