@@ -36,7 +36,13 @@ class BackendUnavailable(OverlaylabError):
 
 
 class ScratchRefused(OverlaylabError):
-    """A scratch directory on which labs cannot live."""
+    """A scratch directory on which labs cannot live.
+
+    Attributes:
+        reason: why, as half a sentence.
+    """
+
+    reason: str = ""
 
 
 class ScratchFull(OverlaylabError):

@@ -17,12 +17,19 @@ from .backends import Backend
 from .backends.probe import choose
 from .backends.scratch import new_directory, sweep
 from .errors import BadLower, BadName, LabClosed, NoSuchOverlay, ScratchFull
-from .layer import Content, Layer, check_lowers, check_name, copy_tree, remove_tree, write_content
+from .layer import Content, Layer, check_lowers, check_name, write_content
 from .overlay import Overlay
 from .text import listed
+from .trees import copy_tree, remove_tree
 
 _open: weakref.WeakSet[Lab] = weakref.WeakSet()
 _numbers = itertools.count()
+
+
+_NO_FENCE = (
+    "Nothing on this machine can fence a shell cell (no Landlock, no mount): it may write wherever "
+    "you may. This is said once."
+)
 
 
 class Lab:
@@ -70,6 +77,7 @@ class Lab:
         self.tmp.mkdir()
         self.number = next(_numbers)
         self._merged: list[Path] = []
+        self._fence_checked = False
         self._finalize = weakref.finalize(
             self, _clean_up, os.getpid(), self.path, lock, self._merged, self.backend
         )
@@ -108,6 +116,13 @@ class Lab:
                 f"Lab {self.name!r} is closed and its directories are gone: "
                 f"make a new one with Lab({self.name!r})."
             )
+
+    def no_fence(self) -> str:
+        """A sentence, once in a lab, if nothing fences its scripts; else ``""``."""
+        if self._fence_checked or self.backend.fences():
+            return ""
+        self._fence_checked = True
+        return _NO_FENCE
 
     def close(self) -> None:
         """Unmount everything and remove the directories; a second call does nothing."""
@@ -195,13 +210,15 @@ class Lab:
     def _lowers(self, lower: Sequence[Layer | str | os.PathLike[str]]) -> list[Layer]:
         check_lowers(lower)
         layers = [self._lower(one) for one in lower]
-        paths = [layer.path.resolve() for layer in layers]
-        for layer, path in zip(layers, paths, strict=True):
-            if paths.count(path) > 1:
+        seen: set[Path] = set()
+        for layer in layers:
+            path = layer.path.resolve()
+            if path in seen:
                 raise BadLower(
                     f"{layer.name!r} is twice among the lowers, which the kernel refuses: "
                     "give each layer once."
                 )
+            seen.add(path)
         return layers
 
     def _lower(self, one: Layer | str | os.PathLike[str]) -> Layer:

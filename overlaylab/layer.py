@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import shutil
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -319,83 +318,3 @@ def _make_directories(directory: str, path: str) -> None:
             continue
         os.mkdir(directory)
         os.chmod(directory, 0o755)  # whatever the umask
-
-
-def copy_tree(source: str, target: str) -> None:
-    """Copy a layer into the empty directory `target`.
-
-    Whiteouts, links between files, owners, modes, times and xattrs come along, and of
-    overlayfs's own marks those that are content (:data:`.xattrs.CONTENT_MARKS`).
-
-    Raises:
-        OSError: the filesystem refused.
-    """
-    seen: dict[tuple[int, int], str] = {}
-
-    def copy(source: str, target: str) -> None:
-        status = os.lstat(source)
-        key = status.st_dev, status.st_ino
-        if stat.S_ISDIR(status.st_mode):
-            if not os.path.isdir(target):
-                os.mkdir(target)
-            for name in os.listdir(source):
-                copy(os.path.join(source, name), os.path.join(target, name))
-        elif key in seen:
-            os.link(seen[key], target, follow_symlinks=False)
-            return
-        elif stat.S_ISREG(status.st_mode):
-            _copy_data(source, target)
-        elif stat.S_ISLNK(status.st_mode):
-            os.symlink(os.readlink(source), target)
-        else:
-            os.mknod(target, status.st_mode, status.st_rdev)
-        if status.st_nlink > 1:
-            seen[key] = target
-        _copy_attributes(source, target, status)
-
-    copy(source, target)
-
-
-def _copy_data(source: str, target: str) -> None:
-    """Copy a file's bytes, and leave its holes holes."""
-    with open(source, "rb") as reader, open(target, "xb") as writer:
-        end = os.fstat(reader.fileno()).st_size
-        writer.truncate(end)
-        start = 0
-        while start < end:
-            try:
-                start = os.lseek(reader.fileno(), start, os.SEEK_DATA)
-            except OSError:  # ENXIO: a hole up to the end
-                return
-            hole = os.lseek(reader.fileno(), start, os.SEEK_HOLE)
-            os.lseek(writer.fileno(), start, os.SEEK_SET)
-            while start < hole:
-                start += os.sendfile(writer.fileno(), reader.fileno(), start, hole - start)
-
-
-def _copy_attributes(source: str, target: str, status: os.stat_result) -> None:
-    os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
-    if not stat.S_ISLNK(status.st_mode):
-        os.chmod(target, stat.S_IMODE(status.st_mode))
-    for name in xattrs.names(source):
-        if xattrs.mark_of(name) in (None, *xattrs.CONTENT_MARKS):
-            value = os.getxattr(source, name, follow_symlinks=False)
-            os.setxattr(target, name, value, follow_symlinks=False)
-    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
-
-
-def remove_tree(path: str) -> None:
-    """Remove a directory and all in it, work directories without any permission included.
-
-    Raises:
-        OSError: something could not be removed.
-    """
-    try:
-        shutil.rmtree(path)
-    except PermissionError:
-        for directory, names, _ in os.walk(path):
-            for name in names:
-                child = os.path.join(directory, name)
-                if not os.path.islink(child):
-                    os.chmod(child, 0o700)
-        shutil.rmtree(path)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .lab import Lab
 
 _FENCE = (
-    "A shell cell may write only inside merged and in /tmp. The rest of this machine is "
+    "A shell cell may write only inside merged and in {tmp}. The rest of this machine is "
     "read-only to it, so nothing outside was changed."
 )
 _REFUSALS = ("permission denied", "read-only file system")
@@ -178,9 +178,14 @@ class Overlay:
         """
         return self._part(self._work, "workdir")
 
-    def _part(self, path: Path | None, what: str) -> Path:
+    def _refresh(self) -> None:
         if self.lab is not None:
             self.lab.check_open()
+            if self._merged is not None:
+                self.lab.backend.refresh(self._merged)
+
+    def _part(self, path: Path | None, what: str) -> Path:
+        self._refresh()
         if path is None:
             raise NotMounted(
                 f"{printable(self.name)} has no {what}, because it was mounted read-only or by "
@@ -191,8 +196,7 @@ class Overlay:
     @property
     def layers(self) -> list[Layer]:
         """All layers, the top one first; the first is called ``upper`` where there is one."""
-        if self.lab is not None:
-            self.lab.check_open()
+        self._refresh()
         return [*([Layer(self._upper, "upper")] if self._upper else []), *self.lower]
 
     @property
@@ -252,7 +256,7 @@ class Overlay:
             done.returncode,
             Changes(change for change in after if change not in known),
             [change.path for change in before if change.path not in paths],
-            _FENCE if refused else "",
+            lab.no_fence() or (_fence_note(lab) if refused else ""),
         )
 
     def _changes_if_any(self) -> Sequence[Change]:
@@ -331,6 +335,10 @@ class Overlay:
         if self._merged is not None:
             lab.backend.unmount(self._merged)
             self._merged = None
+
+
+def _fence_note(lab: Lab) -> str:
+    return _FENCE.format(tmp="/tmp" if "mounts" in lab.backend.fences() else "$TMPDIR")
 
 
 def _tell_apart(layers: Sequence[Layer]) -> None:

@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, settings
 
 from overlaylab import Lab
 from overlaylab.backends.probe import refusal
-from overlaylab.layer import remove_tree
 from overlaylab.linux import mount, namespaces
+from overlaylab.trees import remove_tree
 
 from .helpers import children, eventually, mount_table
 
@@ -122,7 +122,7 @@ def _running(besides: Container[int]) -> set[int]:
     return running
 
 
-@pytest.fixture(params=["kernel"])
+@pytest.fixture(params=["kernel", "emulated"])
 def backend(request: pytest.FixtureRequest) -> str:
     """The backends that all have to show the same; tests of the kernel alone do not ask."""
     return request.param

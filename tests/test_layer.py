@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from overlaylab import Lab, Layer
-from overlaylab.layer import copy_tree, read_entry, remove_tree
+from overlaylab.layer import read_entry
+from overlaylab.trees import copy_tree, remove_tree
 
 from .helpers import is_whiteout, names, tree
 from .rights import MARKS, REAL_ROOT

@@ -40,8 +40,14 @@ class Backend(Protocol):
             MountBusy: something uses it.
         """
 
+    def refresh(self, merged: Path) -> None:
+        """Bring the upperdir up to date, before it is looked at."""
+
     def options(self, merged: Path) -> dict[str, str]:
         """The mount's options as the kernel reports them."""
+
+    def fences(self) -> list[str]:
+        """What keeps a script from writing elsewhere; see :func:`.sandbox.kinds`."""
 
     def run(self, script: str, merged: Path, tmp: Path, timeout: float) -> Finished:
         """Run a shell script in `merged` behind a fence; see :mod:`overlaylab.linux.sandbox`."""

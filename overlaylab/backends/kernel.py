@@ -37,7 +37,7 @@ class KernelBackend:
                 # The kernel does this if it cannot make a directory in the workdir.
                 mount.unmount(str(merged), detach=True)
                 full = 0 in (os.statvfs(upper).f_favail, os.statvfs(upper).f_bavail)
-                raise mount.MountError(errno.ENOSPC if full else errno.EROFS)
+                raise mount.MountError(errno.ENOSPC if full else errno.EROFS, "fsconfig(2)")
         except mount.MountError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise OSError(error.errno, error.strerror) from None
@@ -56,10 +56,17 @@ class KernelBackend:
                 errno.EBUSY,
             ) from None
 
+    def refresh(self, merged: Path) -> None:
+        """Nothing to do: the kernel writes to upper as things happen."""
+
     def options(self, merged: Path) -> dict[str, str]:
         """See :meth:`.Backend.options`."""
         found = [m for m in mount.mounted() if m.target == str(merged) and m.fstype == "overlay"]
         return found[-1].options if found else {}
+
+    def fences(self) -> list[str]:
+        """See :meth:`.Backend.fences`."""
+        return sandbox.kinds(mounts=True)
 
     def run(self, script: str, merged: Path, tmp: Path, timeout: float) -> sandbox.Finished:
         """See :meth:`.Backend.run`."""

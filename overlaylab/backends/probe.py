@@ -17,11 +17,14 @@ import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ..errors import BackendUnavailable, OverlaylabError, ScratchRefused
-from ..layer import read_entry, remove_tree
+from ..layer import read_entry
 from ..linux import mount, namespaces
+from ..trees import remove_tree
 from . import Backend
+from .emulated import EmulatedBackend
 from .kernel import KernelBackend
 from .scratch import home, new_directory, new_tmpfs
 
@@ -41,6 +44,21 @@ class Choice:
     scratch: Path
 
 
+class Refusal(NamedTuple):
+    """Why no overlay can be mounted in a directory.
+
+    Attributes:
+        reason: half a sentence.
+        by_machine: it is not about the directory: no other one would do.
+    """
+
+    reason: str
+    by_machine: bool = False
+
+    def __str__(self) -> str:
+        return self.reason
+
+
 def choose(backend: str | None = None, scratch: str | os.PathLike[str] | None = None) -> Choice:
     """Find a backend that works here, and a directory in which it works.
 
@@ -55,38 +73,58 @@ def choose(backend: str | None = None, scratch: str | os.PathLike[str] | None = 
         ScratchRefused: `scratch` cannot be used; the reason is in the sentence.
     """
     wanted = backend or os.environ.get("OVERLAYLAB_BACKEND") or "auto"
-    if wanted not in ("auto", "kernel"):
+    if wanted not in ("auto", "kernel", "emulated"):
         raise BackendUnavailable(
-            f"There is no backend {wanted!r} here: leave backend= and OVERLAYLAB_BACKEND away, "
-            "or say 'kernel'."
+            f"There is no backend {wanted!r}: say 'auto', 'kernel' or 'emulated', with backend= "
+            "or OVERLAYLAB_BACKEND."
         )
     given = scratch or os.environ.get("OVERLAYLAB_SCRATCH")
-    if given:
-        reason = refusal(str(Path(given).absolute()))
-        if reason:
-            raise ScratchRefused(
-                f"Labs cannot live in {given}, because {reason}: choose a directory of your own "
-                "on a disk filesystem or tmpfs, or leave the choice to overlaylab."
-            )
-        return Choice(KernelBackend(_why()), home(str(Path(given).absolute())))
-    return _usual()
+    return _in_directory(wanted, str(Path(given).absolute())) if given else _usual(wanted)
+
+
+def _in_directory(wanted: str, directory: str) -> Choice:
+    if wanted == "emulated":
+        return Choice(EmulatedBackend(_ASKED_FOR), _plain_home(directory))
+    refused = refusal(directory)
+    if refused is None:
+        return Choice(KernelBackend(_why()), home(directory))
+    if refused.by_machine and wanted == "auto":
+        return Choice(EmulatedBackend(_why_not(refused.reason)), _plain_home(directory))
+    if refused.by_machine:
+        raise _unavailable(refused.reason)
+    raise _scratch_refused(directory, refused.reason)
 
 
 @functools.cache
-def _usual() -> Choice:
+def _usual(wanted: str) -> Choice:
     reasons = []
-    for candidate in _CANDIDATES:
-        reason = refusal(candidate, room=_ROOM)
-        if not reason:
+    for candidate in () if wanted == "emulated" else _CANDIDATES:
+        refused = refusal(candidate, room=_ROOM)
+        if refused is None:
             return Choice(KernelBackend(_why()), home(candidate))
-        reasons.append(f"{candidate}: {reason}")
-    try:
-        return Choice(KernelBackend(_why()), _tmpfs())
-    except (OSError, OverlaylabError) as error:
-        reasons.append(f"a tmpfs of its own: {_words(error)}")
-    raise BackendUnavailable(
-        f"This machine permits no overlay mount ({'; '.join(reasons)}): {_remedy()}"
+        if refused.by_machine:
+            reasons = [refused.reason]
+            break
+        reasons.append(f"{candidate}: {refused.reason}")
+    else:
+        try:
+            if wanted != "emulated":
+                return Choice(KernelBackend(_why()), _tmpfs())
+        except (OSError, OverlaylabError) as error:
+            reasons.append(f"a tmpfs of its own: {_words(error)}")
+    if wanted == "kernel":
+        raise _unavailable("; ".join(reasons))
+    why = _ASKED_FOR if wanted == "emulated" else _why_not("; ".join(reasons))
+    for candidate in (*_CANDIDATES, tempfile.gettempdir()):
+        with contextlib.suppress(ScratchRefused):
+            return Choice(EmulatedBackend(why), _plain_home(candidate))
+    raise ScratchRefused(
+        f"None of {', '.join(_CANDIDATES)} can be written to: give a directory of your own with "
+        "scratch= or OVERLAYLAB_SCRATCH."
     )
+
+
+_ASKED_FOR = "a stand-in was asked for, with backend= or OVERLAYLAB_BACKEND."
 
 
 def _why() -> str:
@@ -98,50 +136,114 @@ def _why() -> str:
     return "this process is root in its own mount namespace, and a trial mount worked."
 
 
-def _remedy() -> str:
-    entered = namespaces.entered
-    if entered is not None and entered.refusal:
-        return (
-            f"{entered.refusal} Run overlaylab as root, in a privileged container, or where "
-            "unprivileged user namespaces are permitted."
-        )
-    if entered is None and os.getuid() != 0:
-        return "choose the kernel named 'overlaylab', which makes a user namespace first."
+def _why_not(reason: str) -> str:
     return (
-        "run overlaylab as root, in a privileged container with a volume or tmpfs, or where "
-        "unprivileged user namespaces are permitted."
+        f"no overlay can be mounted here ({_first_cause(reason)}), so a stand-in does what the "
+        f"kernel would do. For real mounts, {_remedy()}."
     )
 
 
-def refusal(directory: str, *, room: int = 0) -> str:
-    """Why labs cannot live in `directory`; ``""`` if they can, which a mount has shown.
+def _unavailable(reason: str) -> BackendUnavailable:
+    return BackendUnavailable(
+        f"No overlay can be mounted here ({_first_cause(reason)}): {_remedy()}."
+    )
+
+
+def _scratch_refused(directory: str, reason: str) -> ScratchRefused:
+    return ScratchRefused(
+        f"Labs cannot live in {directory}, because {reason}: choose a directory of your own on a "
+        "disk filesystem or tmpfs, or leave the choice to overlaylab."
+    )
+
+
+def _first_cause(reason: str) -> str:
+    """If the launcher was refused its namespaces, that is why the mount was refused."""
+    entered = namespaces.entered
+    return entered.refusal.rstrip(".") if entered is not None and entered.refusal else reason
+
+
+def _remedy() -> str:
+    """What to do about it in the place where this runs."""
+    if not sys.platform.startswith("linux"):
+        return "open the course in a privileged container, or in Codespaces"
+    if "BINDER_LAUNCH_HOST" in os.environ:
+        return "open the course in Codespaces or on your own machine: Binder permits none"
+    if _setting("kernel/apparmor_restrict_unprivileged_userns") == "1":
+        return (
+            "run 'sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0' and restart the "
+            "kernel, or run overlaylab as root"
+        )
+    if _setting("user/max_user_namespaces") == "0":
+        return "run 'sudo sysctl user.max_user_namespaces=1000', or run overlaylab as root"
+    if os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv"):
+        return "start this container with --privileged"
+    if namespaces.entered is None and os.getuid() != 0:
+        return "choose the kernel named overlaylab, which makes a user namespace first"
+    return "run overlaylab as root, or in a privileged container"
+
+
+def _setting(name: str) -> str:
+    """A kernel setting, as sysctl(8) shows it; ``""`` where there is none."""
+    try:
+        return (Path("/proc/sys") / name).read_text().strip()
+    except OSError:
+        return ""
+
+
+#: Errors that say something about the machine: no right, no overlayfs, no such call.
+_BY_MACHINE = (errno.EPERM, errno.EACCES, errno.ENODEV, errno.ENOSYS)
+
+
+def refusal(directory: str, *, room: int = 0) -> Refusal | None:
+    """Why no overlay can be mounted in `directory`; None if one can, which a mount has shown.
 
     Args:
         directory: an absolute path.
         room: bytes that must be free.
     """
     if not sys.platform.startswith("linux"):
-        return f"overlayfs is a part of Linux, and this is {sys.platform}"
-    if not os.path.isdir(directory):
-        return "it is not a directory" if os.path.exists(directory) else "it does not exist"
+        return Refusal(f"overlayfs is a part of Linux, and this is {sys.platform}", True)
     try:
-        free = shutil.disk_usage(directory).free
-        if free < room:
-            return f"only {free >> 20} MiB are free there, and labs want {room >> 20} MiB"
-        trial, lock = new_directory(home(directory), "probe-")
-    except (OSError, OverlaylabError) as error:
-        return _words(error)
+        trial, lock = new_directory(_plain_home(directory, room=room), "probe-")
+    except (OSError, ScratchRefused) as error:
+        return Refusal(getattr(error, "reason", None) or _words(error))
     try:
         reason = _trial(str(trial))
+        refused = Refusal(reason) if reason else None
     except OSError as error:
-        reason = _words(error)
+        by_machine = isinstance(error, mount.MountError) and error.errno in _BY_MACHINE
+        refused = Refusal(_words(error), by_machine)
     finally:
         remove_tree(str(trial))
         os.close(lock)
-    if reason:
+    if refused is not None:
         with contextlib.suppress(OSError):  # ENOTEMPTY: it was there before
             trial.parent.rmdir()
-    return reason
+    return refused
+
+
+def _plain_home(directory: str, *, room: int = 0) -> Path:
+    """The user's directory in `directory`, for labs that need no mount.
+
+    Raises:
+        ScratchRefused: it cannot be written to, or too little is free.
+    """
+    try:
+        if not os.path.isdir(directory):
+            there = os.path.exists(directory)
+            raise OSError("it is not a directory" if there else "it does not exist")
+        free = shutil.disk_usage(directory).free
+        if free < room:
+            raise OSError(f"only {free >> 20} MiB are free there, and labs want {room >> 20} MiB")
+        path, lock = new_directory(home(directory), "probe-")
+        path.rmdir()
+        os.close(lock)
+        return path.parent
+    except (OSError, ScratchRefused) as error:
+        reason = _words(error) if getattr(error, "errno", None) else str(error)
+        refused = _scratch_refused(directory, reason)
+        refused.reason = reason
+        raise refused from None
 
 
 def _trial(directory: str) -> str:
@@ -172,13 +274,13 @@ def _trial(directory: str) -> str:
 
 
 def _words(error: Exception) -> str:
+    if not isinstance(error, OSError):
+        return str(error)
+    name = errno.errorcode.get(error.errno or 0, str(error.errno))
     if isinstance(error, mount.MountError):
-        name = errno.errorcode.get(error.errno or 0, str(error.errno))
-        return f"the mount was refused ({name}: {error.kernel_message or error.strerror})"
-    if isinstance(error, OSError):
-        name = errno.errorcode.get(error.errno or 0, str(error.errno))
-        return f"{name}: {error.strerror}"
-    return str(error)
+        said = error.kernel_message or error.strerror
+        return f"the mount was refused by {error.call}: {name}, {said}"
+    return f"{name}: {error.strerror}"
 
 
 def _tmpfs() -> Path:

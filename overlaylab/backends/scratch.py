@@ -13,8 +13,8 @@ import tempfile
 from pathlib import Path
 
 from ..errors import ScratchRefused
-from ..layer import remove_tree
 from ..linux import mount, namespaces
+from ..trees import remove_tree
 
 
 def home(directory: str) -> Path:

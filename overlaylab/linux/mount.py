@@ -32,10 +32,11 @@ _MOUNT_DATA_MAX = 4095
 
 
 class MountError(OSError):
-    """A refused mount: `errno`, and in `kernel_message` what the kernel said about it."""
+    """A refused mount: `errno`, the `call` that was refused, and the `kernel_message` about it."""
 
-    def __init__(self, number: int, kernel_message: str = "") -> None:
+    def __init__(self, number: int, call: str, kernel_message: str = "") -> None:
         super().__init__(number, os.strerror(number))
+        self.call = call
         self.kernel_message = kernel_message
 
 
@@ -92,13 +93,13 @@ def mount_by_file_descriptors(target: str, stack: Stack) -> None:
             # A container's seccomp filter answers EPERM to calls it does not know.
             if error.errno in (errno.ENOSYS, errno.EPERM):
                 raise NotImplementedError from None
-            raise MountError(error.errno or 0) from None
+            raise MountError(error.errno or 0, "fsopen(2)") from None
 
         def configure(command: int, key: bytes | None, value: bytes | None, aux: int = 0) -> None:
             try:
                 syscalls.syscall(syscalls.FSCONFIG, context, command, key, value, aux)
             except OSError as error:
-                raise MountError(error.errno or 0, _messages(context)) from None
+                raise MountError(error.errno or 0, "fsconfig(2)", _messages(context)) from None
 
         def add_directory(key: bytes, path: str) -> None:
             directory = opened(_open_directory(path))
@@ -141,7 +142,7 @@ def mount_by_file_descriptors(target: str, stack: Stack) -> None:
                 _MOVE_MOUNT_F_EMPTY_PATH,
             )
         except OSError as error:
-            raise MountError(error.errno or 0, _messages(context)) from None
+            raise MountError(error.errno or 0, "fsmount(2)", _messages(context)) from None
 
 
 def mount_by_options(target: str, stack: Stack) -> None:
@@ -163,12 +164,12 @@ def mount_by_options(target: str, stack: Stack) -> None:
                 aliases.append(f"/proc/self/fd/{directory}")
             options = _options(stack, aliases)
         if len(options) > _MOUNT_DATA_MAX:
-            raise MountError(errno.E2BIG, "mount(2) takes one page of options")
+            raise MountError(errno.E2BIG, "mount(2)", "mount(2) takes one page of options")
         flags = MS_NOSUID | MS_NODEV | (MS_RDONLY if stack.upper is None else 0)
         try:
             syscalls.mount("overlay", target, "overlay", flags, options)
         except OSError as error:
-            raise MountError(error.errno or 0) from None
+            raise MountError(error.errno or 0, "mount(2)") from None
 
 
 def _options(stack: Stack, lower: Sequence[str]) -> bytes:
@@ -187,7 +188,7 @@ def _open_directory(path: str) -> int:
     try:
         return os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
-        raise MountError(error.errno or 0, path) from None
+        raise MountError(error.errno or 0, "open(2)", path) from None
 
 
 def _messages(context: int) -> str:
@@ -246,7 +247,7 @@ def mounted() -> Iterator[Mounted]:
     Several ``lowerdir+`` options become one ``lowerdir``, joined with ``:``, the top first.
     An option without a value has the value ``""``.
     """
-    with open("/proc/self/mountinfo", "rb") as table:
+    with contextlib.suppress(FileNotFoundError), open("/proc/self/mountinfo", "rb") as table:
         for line in table:
             mount, _, filesystem = line.rstrip(b"\n").partition(b" - ")
             fstype, _, raw_options = filesystem.split(b" ", 2)

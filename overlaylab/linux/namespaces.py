@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from . import mount, syscalls
 
-CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWPID = 0x00020000, 0x10000000, 0x20000000
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
+CLONE_NEWUSER, CLONE_NEWPID = 0x10000000, 0x20000000
 
 
 @dataclass(frozen=True)
@@ -69,16 +70,23 @@ def _write(path: str, text: str) -> None:
 
 def in_user_namespace() -> bool:
     """Is this process in a user namespace other than the machine's first?"""
-    with open("/proc/self/uid_map") as table:
-        return table.read().split() != ["0", "0", "4294967295"]
+    return _uid_map() != [(0, 0, 0xFFFFFFFF)]
 
 
 def outer_uid() -> int:
     """The user id that files made here have outside this user namespace."""
     inside = os.getuid()
-    with open("/proc/self/uid_map") as table:
-        for line in table:
-            first, outside, length = map(int, line.split())
-            if first <= inside < first + length:
-                return outside + inside - first
+    for first, outside, length in _uid_map():
+        if first <= inside < first + length:
+            return outside + inside - first
     return inside
+
+
+def _uid_map() -> list[tuple[int, int, int]]:
+    """The lines of user_namespaces(7)'s uid_map; without Linux, everybody is themselves."""
+    try:
+        with open("/proc/self/uid_map") as table:
+            numbers = [[int(word) for word in line.split()] for line in table]
+    except FileNotFoundError:
+        return [(0, 0, 0xFFFFFFFF)]
+    return [(first, outside, length) for first, outside, length in numbers]

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import glob
 import os
 import selectors
 import shutil
@@ -24,6 +25,7 @@ import subprocess
 import sys
 import threading
 import time
+import uuid
 from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import IO
@@ -34,6 +36,14 @@ from . import mount, namespaces, syscalls
 OUTPUT_LIMIT = 256 * 1024
 #: Seconds in which a killed script's outputs are still read.
 _LAST_WORDS = 1.0
+
+#: What a script has for itself: mounts, process numbers, the host's name, shared memory.
+_OWN = (
+    namespaces.CLONE_NEWNS
+    | namespaces.CLONE_NEWPID
+    | namespaces.CLONE_NEWUTS
+    | namespaces.CLONE_NEWIPC
+)
 
 _MOUNT_ATTR_RDONLY = 1
 _AT_RECURSIVE = 0x8000
@@ -49,11 +59,13 @@ class Fence:
         writable: the directory it is started in (an overlay's merged).
         tmp: the directory it sees as /tmp, or finds in ``$TMPDIR``.
         mounts: whether this process may mount: use the first fence too.
+        read_only: the script may not write in `writable` either.
     """
 
     writable: str
     tmp: str
     mounts: bool
+    read_only: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,10 +110,10 @@ def run(script: str, fence: Fence, timeout: float) -> Finished:
         OSError: the shell could not be started.
         KeyboardInterrupt: the script was killed first.
     """
-    # Both start processes to find out, which behind the fence would be the first of the new
+    # These start processes to find out, which behind the fence would be the first of the new
     # PID namespace and end it.
     landlock_abi()
-    prefix = _die_with_parent()
+    prefix = [*_die_with_parent(), *(_without_powers() if fence.mounts else ())]
     started: Future[_Running] = Future()
     command = [*prefix, "sh", "-c", script]
     try:
@@ -119,16 +131,18 @@ def run(script: str, fence: Fence, timeout: float) -> Finished:
 class _Running:
     process: subprocess.Popen[bytes]
     pipes: tuple[IO[bytes], IO[bytes]]
-    pidfd: int
+    ended: int  # readable when it has
+    mark: bytes | None  # in the environment of what it started, where that has to be searched
 
 
 def _start(command: list[str], fence: Fence, started: Future[_Running]) -> None:
+    mark = None if fence.mounts else f"OVERLAYLAB_SCRIPT={uuid.uuid4()}"
     try:
         tmp = _enter(fence)
         process = subprocess.Popen(
             command,
             cwd=fence.writable,
-            env=_environment(tmp),
+            env=_environment(tmp) | dict([mark.split("=")] if mark else []),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -138,23 +152,24 @@ def _start(command: list[str], fence: Fence, started: Future[_Running]) -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         pipes = (process.stdout, process.stderr)
-        running = _Running(process, pipes, os.pidfd_open(process.pid))
     except BaseException as error:
         started.set_exception(error)
         return
-    started.set_result(running)
+    ended, ending = os.pipe()
+    started.set_result(_Running(process, pipes, ended, mark.encode() if mark else None))
     # The script is to die with this process, and the kernel takes "parent" to mean the
     # thread that forked it (PR_SET_PDEATHSIG, prctl(2)): stay until it has ended.
     process.wait()
+    os.close(ending)
 
 
 def _end(started: Future[_Running]) -> None:
     if started.exception() is not None:
         return
     running = started.result()
-    _kill(running.process)
+    _kill(running)
     running.process.wait()
-    os.close(running.pidfd)
+    os.close(running.ended)
     for pipe in running.pipes:
         pipe.close()
 
@@ -163,6 +178,19 @@ def _end(started: Future[_Running]) -> None:
 def _die_with_parent() -> tuple[str, ...]:
     """util-linux's setpriv sets PR_SET_PDEATHSIG; busybox's does not know it."""
     command = ("setpriv", "--pdeathsig", "KILL")
+    if shutil.which("setpriv") is None:
+        return ()
+    works = subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0
+    return command if works else ()
+
+
+@functools.cache
+def _without_powers() -> tuple[str, ...]:
+    """Root in a script keeps its power over files, and loses that over the machine's settings.
+
+    A mount fence does not stop ``date -s`` or ``ip link``.
+    """
+    command = ("setpriv", "--bounding-set", "-sys_time,-net_admin,-sys_module,-sys_boot,-sys_rawio")
     if shutil.which("setpriv") is None:
         return ()
     works = subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0
@@ -178,7 +206,7 @@ def _enter(fence: Fence) -> str:
     """Put up the fence around the calling thread; return the path of its /tmp."""
     tmp = fence.tmp
     if fence.mounts:
-        syscalls.unshare(namespaces.CLONE_NEWNS | namespaces.CLONE_NEWPID)
+        syscalls.unshare(_OWN)
         mount.make_private()
         if os.path.isdir("/tmp") and not fence.tmp.startswith("/tmp/"):
             tmp = "/tmp"
@@ -187,7 +215,7 @@ def _enter(fence: Fence) -> str:
         _set_attributes(tmp, 0, clearing=_MOUNT_ATTR_RDONLY)
         _set_attributes(fence.writable, 0, clearing=_MOUNT_ATTR_RDONLY)
     if landlock_abi() >= _LANDLOCK_WITH_REFER:
-        _restrict(fence.writable, tmp)
+        _restrict(tmp, *([] if fence.read_only else [fence.writable]))
     return tmp
 
 
@@ -206,12 +234,12 @@ def _set_attributes(path: str, flags: int, *, setting: int = 0, clearing: int = 
 
 
 def _restrict(*writable: str) -> None:
-    from landlockpy import AccessFS, Ruleset
+    from landlockpy import AccessFS, AccessNet, Ruleset, Scope
 
     reading = AccessFS.EXECUTE | AccessFS.READ_FILE | AccessFS.READ_DIR
     # Terminals and other devices are told what to do by ioctl; leave that alone.
     handled = ~(reading | AccessFS.IOCTL_DEV)
-    with Ruleset(handled_fs=handled) as rules:
+    with Ruleset(handled_fs=handled, handled_net=AccessNet.NONE, scoped=Scope.SIGNAL) as rules:
         for path in writable:
             rules.allow_path(path, handled)
         for device in filter(os.path.exists, _HARMLESS_DEVICES):
@@ -227,7 +255,7 @@ def _collect(script: _Running, timeout: float) -> tuple[list[bytes], bool]:
     deadline = time.monotonic() + timeout
     timed_out = killed = False
     with selectors.DefaultSelector() as ready:
-        for fd in (script.pidfd, *outputs):
+        for fd in (script.ended, *outputs):
             ready.register(fd, selectors.EVENT_READ)
         while ready.get_map():
             if time.monotonic() >= deadline:
@@ -236,13 +264,13 @@ def _collect(script: _Running, timeout: float) -> tuple[list[bytes], bool]:
                 timed_out = True
             wait = min(deadline - time.monotonic(), 3600)  # select knows no infinity
             events = [] if timed_out and not killed else ready.select(wait)
-            ended = any(key.fd == script.pidfd for key, _ in events)
+            ended = any(key.fd == script.ended for key, _ in events)
             if ended or (timed_out and not killed):
                 # What it left running in the background would hold the pipes open.
-                _kill(script.process)
+                _kill(script)
                 killed, deadline = True, time.monotonic() + _LAST_WORDS
             for key, _ in events:
-                chunk = b"" if key.fd == script.pidfd else os.read(key.fd, 65536)
+                chunk = b"" if key.fd == script.ended else os.read(key.fd, 65536)
                 if not chunk:
                     ready.unregister(key.fd)
                     continue
@@ -255,7 +283,14 @@ def _collect(script: _Running, timeout: float) -> tuple[list[bytes], bool]:
     return [bytes(kept[fd]) for fd in outputs], timed_out
 
 
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill the script's whole session; the kernel ends what else its PID namespace holds."""
+def _kill(script: _Running) -> None:
+    """Kill the script and what it started; in a PID namespace the kernel does the second."""
     with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
+        os.killpg(script.process.pid, signal.SIGKILL)
+    if script.mark is None:
+        return
+    # Without a PID namespace a process may have left the session: its environment tells.
+    for path in glob.glob("/proc/[0-9]*/environ"):
+        with contextlib.suppress(OSError), open(path, "rb") as environment:
+            if script.mark in environment.read().split(b"\0"):
+                os.kill(int(path.split("/")[2]), signal.SIGKILL)

@@ -7,13 +7,18 @@ xattr"). Both are read here: a layer may have been written by either.
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 PREFIXES = ("trusted.overlay.", "user.overlay.")
 
 #: The marks that belong to a layer's content and go with it when it is copied. The others
 #: (origin, impure, nlink, uuid …) say something about one mount on one machine.
-CONTENT_MARKS = ("opaque", "redirect", "metacopy", "whiteout")
+CONTENT_MARKS = ("opaque", "redirect", "metacopy")
+
+
+#: Marks of files on a filesystem that takes no xattrs, by path. Labs do not outlive the process.
+_remembered: dict[str, dict[str, bytes]] = {}
 
 
 def names(path: str) -> list[str]:
@@ -23,7 +28,7 @@ def names(path: str) -> list[str]:
     """
     try:
         return os.listxattr(path, follow_symlinks=False)
-    except OSError:
+    except (OSError, AttributeError):  # Python knows xattrs on Linux only
         return []
 
 
@@ -37,12 +42,39 @@ def mark_of(name: str) -> str | None:
 
 def marks(path: str) -> dict[str, bytes]:
     """The overlay marks of `path`: ``{"opaque": b"y"}``, say."""
-    found = {}
+    found = dict(_remembered.get(path, ()))
     for name in names(path):
         mark = mark_of(name)
         if mark is not None:
             found[mark] = os.getxattr(path, name, follow_symlinks=False)
     return found
+
+
+def set_mark(path: str, mark: str, value: bytes) -> None:
+    """Give `path` a mark, as the ``userxattr`` option would name it.
+
+    Where the filesystem refuses it is remembered by this process.
+    """
+    try:
+        os.setxattr(path, f"user.overlay.{mark}", value, follow_symlinks=False)
+    except (OSError, AttributeError):
+        _remembered.setdefault(path, {})[mark] = value
+
+
+def forget_marks(path: str) -> None:
+    """Forget what was remembered of `path` and all beneath, which is being removed."""
+    for known in [known for known in _remembered if f"{known}/".startswith(f"{path}/")]:
+        del _remembered[known]
+
+
+def copy_marks(source: str, target: str) -> None:
+    """Give `target` those marks of `source` that are content, under the same names."""
+    for name in names(source):
+        if mark_of(name) in CONTENT_MARKS:
+            value = os.getxattr(source, name, follow_symlinks=False)
+            os.setxattr(target, name, value, follow_symlinks=False)
+    for mark in _remembered.get(source, {}).keys() & set(CONTENT_MARKS):
+        set_mark(target, mark, _remembered[source][mark])
 
 
 def of_user(path: str) -> dict[str, bytes]:
@@ -52,3 +84,21 @@ def of_user(path: str) -> dict[str, bytes]:
         for name in names(path)
         if mark_of(name) is None
     }
+
+
+def copy_of_user(source: str, target: str) -> None:
+    """Make the attributes of `target` that are not overlayfs's own those of `source`.
+
+    Raises:
+        OSError: one was refused; not for security.*, which may be another's to set.
+    """
+    wanted, there = of_user(source), of_user(target)
+    if wanted == there:
+        return
+    for name in wanted.keys() | there.keys():
+        quietly = name.startswith("security.")
+        with contextlib.suppress(OSError) if quietly else contextlib.nullcontext():
+            if name not in wanted:
+                os.removexattr(target, name, follow_symlinks=False)
+            elif wanted[name] != there.get(name):
+                os.setxattr(target, name, wanted[name], follow_symlinks=False)

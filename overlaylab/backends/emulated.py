@@ -1,0 +1,388 @@
+"""A stand-in for machines that permit no mount: overlayfs's upperdir, worked out afterwards.
+
+``merged`` is an ordinary directory into which the stack is copied. Whenever the upperdir is
+looked at, merged is compared with what it was at the last look, and what overlayfs would have
+written meanwhile is written now: copied-up files with their parents, new files, whiteouts,
+opaque directories, hard links.
+
+A change is told by identity (inode) and ctime, never by content: the kernel copies up for
+``touch`` and ``chmod`` too. Two things leave no trace in them and are told by inotify: a file
+opened for writing and closed unchanged, and a directory moved away and back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+import stat
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import MountBusy, MountRefused
+from ..linux import sandbox, xattrs
+from ..lookup import Place, step, top
+from ..trees import (
+    copy_attributes,
+    copy_entry,
+    make_opaque,
+    make_whiteout,
+    remove_tree,
+    set_readable,
+)
+
+#: What the stand-in cannot do as the kernel does it: a short name and what differs. Cells that
+#: need the kernel's way carry the tag ``kernel-only``.
+DIFFERENCES = {
+    "rename(2) of a directory": "works; the kernel refuses it for a directory with a lower part "
+    "(EXDEV), and mv then copies and deletes, with the same upperdir in the end",
+    "a file mapped before its copy-up": "shows what is written; the kernel's mapping stays stale",
+    "a file open for writing": "is copied up when it is closed; by the kernel when it is opened",
+    "hard links of a lower layer": "are separate files in merged, as after a copy-up; the kernel "
+    "shows one inode number for them until then",
+    "a directory copied into itself": "is read in another order",
+    "a write to a read-only overlay": "is refused with EACCES, and not to root; by the kernel "
+    "with EROFS",
+    "permissions": "are those of the user; with a mount one is root in it",
+    "/tmp": "is read-only to a script, as everything else is; $TMPDIR is there",
+    "metacopy, redirect, index, volatile": "do not exist",
+}
+
+
+class EmulatedBackend:
+    """The ``emulated`` backend.
+
+    Args:
+        why: why it was chosen, as a sentence.
+    """
+
+    name = "emulated"
+
+    def __init__(self, why: str) -> None:
+        self.why = why
+        self._views: dict[Path, _View] = {}
+
+    def mount(self, merged: Path, lower: list[Path], upper: Path | None, work: Path | None) -> None:
+        """See :meth:`.Backend.mount`. The limits are the kernel's."""
+        if len(lower) > 500:
+            raise MountRefused(
+                "The stack was refused (EINVAL: overlay: too many lower directories, limit is "
+                "500), as the kernel would: use fewer lowers.",
+                errno.EINVAL,
+                "overlay: too many lower directories, limit is 500",
+            )
+        if upper is None and len(lower) < 2:
+            raise MountRefused(
+                "The stack was refused (EINVAL: Invalid argument), as the kernel would: a "
+                "read-only overlay needs two lowers or more: give another, or an upper.",
+                errno.EINVAL,
+            )
+        self._views[merged] = _View(merged, lower, upper, work)
+
+    def unmount(self, merged: Path, *, force: bool = False) -> None:
+        """See :meth:`.Backend.unmount`."""
+        if merged not in self._views:
+            return
+        if not force and _in_use(merged):
+            raise MountBusy(
+                f"{merged} cannot be unmounted because it is this process's current directory: "
+                "leave it (%cd ~), and try again.",
+                errno.EBUSY,
+            )
+        view = self._views.pop(merged)
+        view.refresh()
+        view.close()
+
+    def refresh(self, merged: Path) -> None:
+        """See :meth:`.Backend.refresh`."""
+        self._views[merged].refresh()
+
+    def options(self, merged: Path) -> dict[str, str]:
+        """See :meth:`.Backend.options`: those that the kernel would report."""
+        return self._views[merged].options
+
+    def fences(self) -> list[str]:
+        """See :meth:`.Backend.fences`."""
+        return sandbox.kinds(mounts=False)
+
+    def run(self, script: str, merged: Path, tmp: Path, timeout: float) -> sandbox.Finished:
+        """See :meth:`.Backend.run`."""
+        writable = self._views[merged].upper is not None
+        fence = sandbox.Fence(str(merged), str(tmp), mounts=False, read_only=not writable)
+        return sandbox.run(script, fence, timeout)
+
+
+def _in_use(directory: Path) -> bool:
+    here = Path.cwd()
+    return here == directory or directory in here.parents
+
+
+class _Node:
+    """An entry of merged as it was at the last look.
+
+    Attributes:
+        status: its lstat(2).
+        children: of a directory, by name.
+        pure: a directory with no lower part: all of it is in upper.
+        held: a descriptor that keeps its inode number from being given to another directory.
+    """
+
+    __slots__ = ("children", "held", "pure", "status")
+
+    def __init__(self, path: str, status: os.stat_result, *, pure: bool) -> None:
+        self.status = status
+        self.children: dict[str, _Node] = {}
+        self.pure = pure
+        self.held = -1
+        if stat.S_ISDIR(status.st_mode):
+            with contextlib.suppress(OSError):  # too many: one may be mistaken for another
+                self.held = os.open(path, getattr(os, "O_PATH", os.O_RDONLY) | os.O_CLOEXEC)
+
+    def release(self) -> None:
+        """Let go of the inode numbers of this directory and those beneath."""
+        if self.held >= 0:
+            os.close(self.held)
+            self.held = -1
+        for child in self.children.values():
+            child.release()
+
+    def same(self, status: os.stat_result) -> bool:
+        """Is `status` of the entry this one was?"""
+        ours = self.status
+        return (ours.st_dev, ours.st_ino, stat.S_IFMT(ours.st_mode)) == (
+            status.st_dev,
+            status.st_ino,
+            stat.S_IFMT(status.st_mode),
+        )
+
+
+class _View:
+    """One emulated mount."""
+
+    def __init__(
+        self, merged: Path, lower: Sequence[Path], upper: Path | None, work: Path | None
+    ) -> None:
+        _permit_descriptors()
+        self.merged, self.upper = str(merged), None if upper is None else str(upper)
+        self.roots = [str(path) for path in lower]
+        self.options = {"lowerdir": ":".join(self.roots)}
+        if upper is not None and work is not None:
+            self.options |= {"upperdir": str(upper), "workdir": str(work)}
+        self._fill(self.merged, top(self.roots))
+        copy_attributes(self.roots[0] if self.upper is None else self.upper, self.merged)
+        if self.upper is None:
+            _deny_writing(self.merged)
+        self._latest = 0
+        self._root = self._look(self.merged, pure=False)
+        self._watch = _Watch()
+        self._watch.add_all(self.merged, self._root)
+        self._settle()
+
+    def close(self) -> None:
+        """Take the view away: merged is an empty directory again."""
+        self._watch.close()
+        self._root.release()
+        remove_tree(self.merged)
+        os.mkdir(self.merged)
+
+    def _fill(self, target: str, places: Sequence[Place]) -> None:
+        """Copy what `places` show together into the directory `target`."""
+        names = {name for place in places for name in os.listdir(place.path)}
+        for name in sorted(names):
+            found = step(self.roots, places, name)
+            if found.visible is None:
+                continue
+            child = f"{target}/{name}"
+            if found.places:
+                os.mkdir(child)
+                self._fill(child, found.places)
+                copy_attributes(found.places[0].path, child)
+            else:
+                answering = found.entries[0][0]
+                parent = next(place.path for place in places if place.layer == answering)
+                copy_entry(f"{parent}/{name}", child)
+
+    def _look(self, path: str, *, pure: bool) -> _Node:
+        """Remember `path` and all beneath as it is now."""
+        status = os.lstat(path)
+        node = _Node(path, status, pure=pure)
+        self._latest = max(self._latest, status.st_ctime_ns)
+        if stat.S_ISDIR(status.st_mode):
+            for name in os.listdir(path):
+                node.children[name] = self._look(f"{path}/{name}", pure=pure)
+        return node
+
+    def refresh(self) -> None:
+        """Bring upper up to date."""
+        if self.upper is None:
+            return
+        self._opened, self._moved = self._watch.read()
+        self._links: dict[tuple[int, int], str] = {}
+        self._latest = 0
+        if self._update("", self._root, top(self.roots)):
+            self._relink("", self._root)
+        self._settle()
+
+    def _update(self, path: str, node: _Node, places: Sequence[Place]) -> bool:
+        """Bring the directory `path` of upper up to date; did anything in it change?
+
+        Args:
+            path: relative, with a leading ``/``; ``""`` for the root.
+            node: what it was in merged.
+            places: the lower directories it merges with.
+        """
+        merged, upper = f"{self.merged}{path}", f"{self.upper}{path}"
+        with set_readable(merged):
+            names = os.listdir(merged)
+            status = os.lstat(merged)
+            changed = status.st_ctime_ns != node.status.st_ctime_ns or path in self._opened
+            for name in sorted({*names, *node.children}):
+                if self._update_child(f"{path}/{name}", name, node, places):
+                    changed = True
+        if changed:
+            os.makedirs(upper, exist_ok=True)
+            copy_attributes(merged, upper)
+        node.status = os.lstat(merged)
+        self._latest = max(self._latest, node.status.st_ctime_ns)
+        return changed
+
+    def _update_child(self, path: str, name: str, parent: _Node, places: Sequence[Place]) -> bool:
+        merged, upper = f"{self.merged}{path}", f"{self.upper}{path}"
+        old = parent.children.get(name)
+        try:
+            status = os.lstat(merged)
+        except FileNotFoundError:
+            # Gone since the last look.
+            self._forget(parent, name, upper)
+            if step(self.roots, places, name).visible is not None:
+                os.makedirs(os.path.dirname(upper), exist_ok=True)
+                make_whiteout(upper)
+            return True
+        directory = stat.S_ISDIR(status.st_mode)
+        if old is None or not old.same(status) or (directory and path in self._moved):
+            self._forget(parent, name, upper)
+            os.makedirs(os.path.dirname(upper), exist_ok=True)
+            self._copy_new(merged, upper)
+            if directory and step(self.roots, places, name).visible is not None:
+                make_opaque(upper)
+            parent.children[name] = self._look(merged, pure=True)
+            return True
+        if directory:
+            below = () if old.pure else step(self.roots, places, name).places
+            return self._update(path, old, below)
+        if status.st_ctime_ns == old.status.st_ctime_ns and path not in self._opened:
+            return False
+        os.makedirs(os.path.dirname(upper), exist_ok=True)
+        copy_entry(merged, upper)
+        if not parent.pure and stat.S_ISREG(status.st_mode):
+            xattrs.set_mark(upper, "origin", b"")
+        old.status = os.lstat(merged)
+        self._latest = max(self._latest, old.status.st_ctime_ns)
+        return True
+
+    def _forget(self, parent: _Node, name: str, upper: str) -> None:
+        old = parent.children.pop(name, None)
+        if old is not None:
+            old.release()
+        if os.path.lexists(upper):
+            remove_tree(upper)
+
+    def _copy_new(self, merged: str, upper: str) -> None:
+        if not stat.S_ISDIR(os.lstat(merged).st_mode):
+            copy_entry(merged, upper)
+            return
+        os.mkdir(upper)
+        with set_readable(merged):
+            for name in os.listdir(merged):
+                self._copy_new(f"{merged}/{name}", f"{upper}/{name}")
+        copy_attributes(merged, upper)
+
+    def _relink(self, path: str, node: _Node) -> None:
+        """Make the names of one file of merged the names of one file in upper too."""
+        for name, child in node.children.items():
+            place = f"{path}/{name}"
+            if child.children:
+                self._relink(place, child)
+            status = child.status
+            if stat.S_ISDIR(status.st_mode) or status.st_nlink < 2:
+                continue
+            upper = f"{self.upper}{place}"
+            if not os.path.lexists(upper):
+                continue
+            first = self._links.setdefault((status.st_dev, status.st_ino), upper)
+            if not os.path.samestat(os.lstat(first), os.lstat(upper)):
+                times = os.lstat(os.path.dirname(upper))
+                os.unlink(upper)
+                os.link(first, upper, follow_symlinks=False)
+                os.utime(os.path.dirname(upper), ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    def _settle(self) -> None:
+        """Wait until the clock of the filesystem's times has moved on.
+
+        It ticks every few milliseconds; a change in the tick of the last one would leave the
+        same ctime and be missed.
+        """
+        clock = getattr(time, "CLOCK_REALTIME_COARSE", time.CLOCK_REALTIME)
+        pause = 0.001 if clock != time.CLOCK_REALTIME else 0.02
+        while time.clock_gettime_ns(clock) <= self._latest:
+            time.sleep(pause)
+
+
+def _deny_writing(directory: str) -> None:
+    for path, names, files in os.walk(directory, topdown=False):
+        for name in (*names, *files):
+            child = f"{path}/{name}"
+            if not os.path.islink(child):
+                os.chmod(child, stat.S_IMODE(os.lstat(child).st_mode) & ~0o222)
+    os.chmod(directory, stat.S_IMODE(os.lstat(directory).st_mode) & ~0o222)
+
+
+def _permit_descriptors() -> None:
+    """One is held for each directory: raise this process's limit as far as it may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+class _Watch:
+    """What inotify(7) saw between two looks; nothing where there is no inotify."""
+
+    def __init__(self) -> None:
+        self._paths: dict[int, str] = {}
+        try:
+            from inotify_simple import INotify, flags
+
+            self._inotify: INotify | None = INotify(nonblocking=True)
+            self._flags = flags
+        except (ImportError, AttributeError, OSError):
+            self._inotify = None
+
+    def add_all(self, root: str, node: _Node, path: str = "") -> None:
+        """Watch every directory that has a lower part."""
+        if self._inotify is None or not stat.S_ISDIR(node.status.st_mode):
+            return
+        mask = self._flags.CLOSE_WRITE | self._flags.MOVED_FROM | self._flags.ONLYDIR
+        with contextlib.suppress(OSError):  # the user's limit of watches
+            self._paths[self._inotify.add_watch(f"{root}{path}", mask)] = path
+        for name, child in node.children.items():
+            self.add_all(root, child, f"{path}/{name}")
+
+    def read(self) -> tuple[set[str], set[str]]:
+        """The files closed after writing, and the directories moved away, since the last call."""
+        opened: set[str] = set()
+        moved: set[str] = set()
+        for event in self._inotify.read(timeout=0) if self._inotify is not None else ():
+            path = f"{self._paths.get(event.wd, '')}/{event.name}"
+            if event.mask & self._flags.ISDIR:
+                moved.add(path)
+            elif event.mask & self._flags.CLOSE_WRITE:
+                opened.add(path)
+        return opened, moved
+
+    def close(self) -> None:
+        """Stop watching."""
+        if self._inotify is not None:
+            self._inotify.close()
