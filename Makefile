@@ -40,10 +40,11 @@ lint: $(INSTALLED)
 unit: $(INSTALLED)
 	$(BIN)/pytest
 
-# As whoever runs this, then in a user namespace, which is what everybody else gets.
+# As whoever runs this, then in a user namespace, then where nothing can be mounted.
 notebooks-test: $(INSTALLED)
 	$(BIN)/pytest --nbval notebooks
 	JUPYTER_PATH=tests/jupyter $(BIN)/pytest --nbval --nbval-kernel-name overlaylab-rootless notebooks
+	OVERLAYLAB_BACKEND=emulated $(BIN)/pytest --nbval notebooks
 
 notebooks: $(INSTALLED)
 	$(BIN)/python tests/execute_notebooks.py

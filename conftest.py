@@ -2,12 +2,52 @@
 
 from __future__ import annotations
 
+import os
+from collections import Counter
+
 import pytest
 
+COUNTS = pytest.StashKey[Counter[str]]()
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Compare a diagram by its words: its SVG differs between versions of Graphviz."""
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the cells that this backend cannot run, and count what is compared."""
+    config.stash[COUNTS] = Counter()
     for item in items:
         notebook = item.parent
-        if hasattr(notebook, "skip_compare") and "image/svg+xml" not in notebook.skip_compare:
+        if not hasattr(notebook, "skip_compare"):
+            continue
+        # A diagram is compared by its words: its SVG differs between versions of Graphviz.
+        if "image/svg+xml" not in notebook.skip_compare:
             notebook.skip_compare += ("image/svg+xml",)
+        tags = item.cell.metadata.get("tags", [])
+        left_out = [tag for tag in _impossible(config) if tag in tags]
+        if left_out:
+            item.add_marker(pytest.mark.skip(reason=f"{left_out[0]} cell"))
+        compared = item.options["check"] and item.cell.execution_count is not None
+        config.stash[COUNTS][left_out[0] if left_out else "compared" if compared else "run"] += 1
+
+
+def _impossible(config: pytest.Config) -> tuple[str, ...]:
+    """The tags of cells that cannot run where these notebooks are run."""
+    if os.environ.get("OVERLAYLAB_BACKEND") == "emulated":
+        return ("kernel-only", "root-only")
+    rootless = os.getuid() != 0 or "rootless" in (config.option.nbval_kernel_name or "")
+    return ("root-only",) if rootless else ()
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    """Say how many cells were compared, and how many were not."""
+    counts = config.stash.get(COUNTS, Counter())
+    if not counts:
+        return
+    backend = os.environ.get("OVERLAYLAB_BACKEND") or "kernel"
+    if "kernel-only" not in _impossible(config):
+        backend += ", rootless" if "root-only" in _impossible(config) else ", as root"
+    terminalreporter.write_line(
+        f"notebooks ({backend}): {counts['compared']} code cells compared, {counts['run']} run "
+        f"without comparing, {counts['kernel-only']} skipped as kernel-only, "
+        f"{counts['root-only']} as root-only"
+    )

@@ -6,6 +6,7 @@ import os
 import platform
 from pathlib import Path
 
+from .backends.emulated import DIFFERENCES
 from .backends.probe import choose
 from .draw.svg import engine
 from .errors import OverlaylabError
@@ -34,6 +35,8 @@ def doctor() -> Table:
         ("shell cells", _fenced(choice.backend.fences())),
         ("diagrams", engine() or "in words only: install Graphviz or graphviz-pure"),
     ]
+    if choice.backend.name == "emulated":
+        rows += [("not as the kernel", f"{what} {how}") for what, how in DIFFERENCES.items()]
     return Table(rows)
 
 

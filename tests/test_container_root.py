@@ -28,7 +28,8 @@ with Lab("inside") as lab:
 
 
 @pytest.mark.parametrize("ends", ["", "os.kill(os.getpid(), 9)"], ids=["exits", "is killed"])
-def test_labs_move_to_a_tmpfs(lab: Lab, ends: str) -> None:
+def test_labs_move_to_a_tmpfs(kernel_lab: Lab, ends: str) -> None:
+    lab = kernel_lab
     root = lab.mount("root", lower=[lab.layer("image", {"var/": None})])
     script = textwrap.dedent(_SCRIPT).format(overlay=str(root.merged))
     command = [sys.executable, "-c", script + ends]

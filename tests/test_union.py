@@ -79,7 +79,8 @@ def test_a_file_between_two_directories_keeps_them_from_merging(lab: Lab):
     assert names(web.merged) == ["x/", "x/top"]
 
 
-def test_without_an_upper_a_mount_is_read_only(lab: Lab):
+def test_without_an_upper_a_mount_is_read_only(kernel_lab: Lab):
+    lab = kernel_lab
     web = lab.mount("web", lower=[lab.layer("a", {"x": "1"}), lab.layer("b")], upper=False)
     with pytest.raises(OSError, match="Read-only") as refused:
         (web.merged / "x").write_text("2")

@@ -166,6 +166,8 @@ def _remedy() -> str:
     """What to do about it in the place where this runs."""
     if not sys.platform.startswith("linux"):
         return "open the course in a privileged container, or in Codespaces"
+    if namespaces.entered is None and os.getuid() != 0:
+        return "choose the kernel named overlaylab, which makes a user namespace first"
     if "BINDER_LAUNCH_HOST" in os.environ:
         return "open the course in Codespaces or on your own machine: Binder permits none"
     if _setting("kernel/apparmor_restrict_unprivileged_userns") == "1":
@@ -177,8 +179,6 @@ def _remedy() -> str:
         return "run 'sudo sysctl user.max_user_namespaces=1000', or run overlaylab as root"
     if os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv"):
         return "start this container with --privileged"
-    if namespaces.entered is None and os.getuid() != 0:
-        return "choose the kernel named overlaylab, which makes a user namespace first"
     return "run overlaylab as root, or in a privileged container"
 
 

@@ -73,12 +73,14 @@ class OverlayMagics(Magics):
         """
         arguments = parse_argstring(self.run, line)
         with _errors_as_sentences():
-            result = find_overlay(arguments.name).sh(cell, timeout=arguments.timeout)
+            overlay = find_overlay(arguments.name)
+            result = overlay.sh(cell, timeout=arguments.timeout)
         sys.stdout.write(result.stdout)
         sys.stderr.write(result.stderr)
         if result.returncode:
             print(f"exit status {result.returncode}", file=sys.stderr)
-        display(result.moved)
+        if overlay.writable:
+            display(result.moved)
         if result.note:
             print(result.note)
 
