@@ -20,6 +20,7 @@ class Output:
         stdout, stderr: what it printed.
         shown: the MIME bundles that it displayed or returned, in order.
         error: the name and text of the exception that ended it; None if none did.
+        traceback: what is shown of it.
         page: the text shown by ``?``.
     """
 
@@ -27,6 +28,7 @@ class Output:
     stderr: str = ""
     shown: list[dict[str, str]] = field(default_factory=list)
     error: tuple[str, str] | None = None
+    traceback: list[str] = field(default_factory=list)
     page: str = ""
 
     @property
@@ -57,6 +59,7 @@ class Kernel:
                 output.shown.append(content["data"])
             elif kind == "error":
                 output.error = content["ename"], content["evalue"]
+                output.traceback = content["traceback"]
 
         reply = self.client.execute_interactive(
             code, timeout=60, allow_stdin=False, output_hook=receive

@@ -275,3 +275,13 @@ def test_loading_the_extension_twice_is_loading_it_once(cell: Kernel):
     done = cell.run("%load_ext overlaylab\n%reload_ext overlaylab\n%overlay status")
     assert done.error is None
     assert "web" in done.text
+
+
+def test_our_errors_in_a_python_cell_are_one_sentence(cell: Kernel):
+    done = cell.run("lab.layer('../x')")
+    assert done.error is not None
+    assert done.traceback == [f"BadName: {done.error[1]}"]
+
+
+def test_other_errors_keep_their_traceback(cell: Kernel):
+    assert len(cell.run("1 / 0").traceback) > 1

@@ -119,6 +119,14 @@ def _unquoted(word: str) -> str:
         return word
 
 
+def _show_sentence(
+    shell: Any, kind: type[BaseException], error: BaseException, traceback: object, **_: object
+) -> list[str]:
+    lines = [f"{kind.__name__}: {error}"]
+    shell._showtraceback(kind, error, lines)
+    return lines
+
+
 class _errors_as_sentences:  # noqa: N801
     """Our own errors are complete sentences: show them without a traceback."""
 
@@ -152,8 +160,13 @@ def complete(line: str) -> list[str]:
 
 
 def register(ipython: Any) -> None:
-    """Make the magics, and the completion of their arguments, known to `ipython`."""
+    """Make the magics, and the completion of their arguments, known to `ipython`.
+
+    Our own errors in Python cells are shown as what they are, a sentence; ``%tb`` still shows
+    where one came from.
+    """
     ipython.register_magics(OverlayMagics)
+    ipython.set_custom_exc((OverlaylabError,), _show_sentence)
 
     def matcher(context: Any) -> dict[str, object]:
         line = context.text_until_cursor.lstrip()
