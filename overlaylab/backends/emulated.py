@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import glob
 import os
 import resource
 import stat
@@ -43,8 +44,8 @@ DIFFERENCES = {
     "hard links of a lower layer": "are separate files in merged, as after a copy-up; the kernel "
     "shows one inode number for them until then",
     "a directory copied into itself": "is read in another order",
-    "a write to a read-only overlay": "is refused with EACCES, and not to root; by the kernel "
-    "with EROFS",
+    "a write to a read-only overlay": "is refused to a script only, by the fence; by the kernel to "
+    "everybody, with EROFS",
     "permissions": "are those of the user; with a mount one is root in it",
     "/tmp": "is read-only to a script, as everything else is; $TMPDIR is there",
     "metacopy, redirect, index, volatile": "do not exist",
@@ -79,6 +80,12 @@ class EmulatedBackend:
                 "read-only overlay needs two lowers or more: give another, or an upper.",
                 errno.EINVAL,
             )
+        if any(other in one.parents for one in lower for other in lower):
+            raise MountRefused(
+                "The stack was refused (ELOOP: Too many levels of symbolic links), as the kernel "
+                "would: give directories that are not the same and not inside one another.",
+                errno.ELOOP,
+            )
         self._views[merged] = _View(merged, lower, upper, work)
 
     def unmount(self, merged: Path, *, force: bool = False) -> None:
@@ -87,8 +94,8 @@ class EmulatedBackend:
             return
         if not force and _in_use(merged):
             raise MountBusy(
-                f"{merged} cannot be unmounted because it is this process's current directory: "
-                "leave it (%cd ~), and try again.",
+                f"{merged} cannot be unmounted because it is in use: close the files opened "
+                "there, leave the directory (%cd ~), and try again.",
                 errno.EBUSY,
             )
         view = self._views.pop(merged)
@@ -115,8 +122,21 @@ class EmulatedBackend:
 
 
 def _in_use(directory: Path) -> bool:
-    here = Path.cwd()
-    return here == directory or directory in here.parents
+    """Has this process a file open there, or its current directory?"""
+    for link in ("/proc/self/cwd", *glob.glob("/proc/self/fd/*")):
+        with contextlib.suppress(OSError):
+            target = os.readlink(link)
+            # The view itself holds its directories, by O_PATH descriptors.
+            path_only = link != "/proc/self/cwd" and _is_path_only(link.rsplit("/", 1)[1])
+            if f"{target}/".startswith(f"{directory}/") and not path_only:
+                return True
+    return False
+
+
+def _is_path_only(descriptor: str) -> bool:
+    with open(f"/proc/self/fdinfo/{descriptor}") as info:
+        flags = next(line for line in info if line.startswith("flags:"))
+    return bool(int(flags.split()[1], 8) & os.O_PATH)
 
 
 class _Node:
@@ -172,8 +192,6 @@ class _View:
             self.options |= {"upperdir": str(upper), "workdir": str(work)}
         self._fill(self.merged, top(self.roots))
         copy_attributes(self.roots[0] if self.upper is None else self.upper, self.merged)
-        if self.upper is None:
-            _deny_writing(self.merged)
         self._latest = 0
         self._root = self._look(self.merged, pure=False)
         self._watch = _Watch()
@@ -218,7 +236,7 @@ class _View:
         """Bring upper up to date."""
         if self.upper is None:
             return
-        self._opened, self._moved = self._watch.read()
+        self._opened, self._moved, self._made = self._watch.read()
         self._links: dict[tuple[int, int], str] = {}
         self._latest = 0
         if self._update("", self._root, top(self.roots)):
@@ -261,7 +279,8 @@ class _View:
                 make_whiteout(upper)
             return True
         directory = stat.S_ISDIR(status.st_mode)
-        if old is None or not old.same(status) or (directory and path in self._moved):
+        made_anew = path in (self._moved if directory else self._made)
+        if old is None or not old.same(status) or made_anew:
             self._forget(parent, name, upper)
             os.makedirs(os.path.dirname(upper), exist_ok=True)
             self._copy_new(merged, upper)
@@ -330,15 +349,6 @@ class _View:
             time.sleep(pause)
 
 
-def _deny_writing(directory: str) -> None:
-    for path, names, files in os.walk(directory, topdown=False):
-        for name in (*names, *files):
-            child = f"{path}/{name}"
-            if not os.path.islink(child):
-                os.chmod(child, stat.S_IMODE(os.lstat(child).st_mode) & ~0o222)
-    os.chmod(directory, stat.S_IMODE(os.lstat(directory).st_mode) & ~0o222)
-
-
 def _permit_descriptors() -> None:
     """One is held for each directory: raise this process's limit as far as it may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -364,23 +374,29 @@ class _Watch:
         """Watch every directory that has a lower part."""
         if self._inotify is None or not stat.S_ISDIR(node.status.st_mode):
             return
-        mask = self._flags.CLOSE_WRITE | self._flags.MOVED_FROM | self._flags.ONLYDIR
+        flags = self._flags
+        mask = flags.CLOSE_WRITE | flags.MOVED_FROM | flags.CREATE | flags.ONLYDIR
         with contextlib.suppress(OSError):  # the user's limit of watches
             self._paths[self._inotify.add_watch(f"{root}{path}", mask)] = path
         for name, child in node.children.items():
             self.add_all(root, child, f"{path}/{name}")
 
-    def read(self) -> tuple[set[str], set[str]]:
-        """The files closed after writing, and the directories moved away, since the last call."""
+    def read(self) -> tuple[set[str], set[str], set[str]]:
+        """The files closed after writing, the directories moved away and the files made anew
+        (which may have got the inode number of the one before), since the last call."""
         opened: set[str] = set()
         moved: set[str] = set()
+        made: set[str] = set()
         for event in self._inotify.read(timeout=0) if self._inotify is not None else ():
             path = f"{self._paths.get(event.wd, '')}/{event.name}"
             if event.mask & self._flags.ISDIR:
-                moved.add(path)
+                if event.mask & self._flags.MOVED_FROM:
+                    moved.add(path)
+            elif event.mask & self._flags.CREATE:
+                made.add(path)
             elif event.mask & self._flags.CLOSE_WRITE:
                 opened.add(path)
-        return opened, moved
+        return opened, moved, made
 
     def close(self) -> None:
         """Stop watching."""
