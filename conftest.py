@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -30,10 +33,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def _impossible(config: pytest.Config) -> tuple[str, ...]:
     """The tags of cells that cannot run where these notebooks are run."""
-    if os.environ.get("OVERLAYLAB_BACKEND") == "emulated":
+    rootless = "rootless" in (config.option.nbval_kernel_name or "")
+    if _backend(rootless) == "emulated":
         return ("kernel-only", "root-only")
-    rootless = os.getuid() != 0 or "rootless" in (config.option.nbval_kernel_name or "")
-    return ("root-only",) if rootless else ()
+    return ("root-only",) if rootless or os.getuid() != 0 else ()
+
+
+@functools.cache
+def _backend(rootless: bool) -> str:
+    """What a kernel will choose here: found out as it does, in a process of its own."""
+    script = (
+        "from overlaylab.linux import namespaces\n"
+        f"namespaces.enter(rootless={rootless})\n"
+        "from overlaylab.backends.probe import choose\n"
+        "print(choose().backend.name)"
+    )
+    command = [sys.executable, "-c", script]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def pytest_terminal_summary(
@@ -43,9 +59,11 @@ def pytest_terminal_summary(
     counts = config.stash.get(COUNTS, Counter())
     if not counts:
         return
-    backend = os.environ.get("OVERLAYLAB_BACKEND") or "kernel"
-    if "kernel-only" not in _impossible(config):
-        backend += ", rootless" if "root-only" in _impossible(config) else ", as root"
+    backend = {
+        (): "kernel, as root",
+        ("root-only",): "kernel, rootless",
+        ("kernel-only", "root-only"): "emulated",
+    }[_impossible(config)]
     terminalreporter.write_line(
         f"notebooks ({backend}): {counts['compared']} code cells compared, {counts['run']} run "
         f"without comparing, {counts['kernel-only']} skipped as kernel-only, "
