@@ -43,6 +43,9 @@ DIFFERENCES = {
     "a file open for writing": "is copied up when it is closed; by the kernel when it is opened",
     "hard links of a lower layer": "are separate files in merged, as after a copy-up; the kernel "
     "shows one inode number for them until then",
+    "a hard link out of a moved directory": "stays; the kernel's mv of a directory with a lower "
+    "part copies the files in it, which are then others",
+    "an opaque mark over nothing": "is not made; the kernel marks a new directory that was renamed",
     "a directory copied into itself": "is read in another order",
     "a write to a read-only overlay": "is refused to a script only, by the fence; by the kernel to "
     "everybody, with EROFS",

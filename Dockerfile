@@ -1,0 +1,40 @@
+# The whole course in one image:
+#
+#     docker build -t overlaylab .
+#     docker run --rm -it --privileged -p 127.0.0.1:8888:8888 overlaylab
+#
+# and open the address with the token that it prints. The labs need no volume: the root
+# filesystem of a container takes no upperdir, so they move to a tmpfs of their own. To have
+# them on a disk instead: --volume /var/tmp
+#
+# Without --privileged, and as a user: --user learner. No mount is permitted then, and a
+# stand-in does what the kernel would do.
+
+# Any Debian with Python 3.11 or newer, for example debian:bookworm-slim.
+ARG BASE=debian:trixie-slim
+
+FROM ${BASE} AS built
+RUN apt-get update && apt-get install -y --no-install-recommends python3-venv
+RUN python3 -m venv /opt/overlaylab
+COPY . /src
+# For pip, if it needs a mirror: --build-arg PIP_ARGS="--index-url …"
+ARG PIP_ARGS=
+# The lock has the tests' packages as well; as constraints it adds none of them.
+RUN /opt/overlaylab/bin/pip install --no-cache-dir --disable-pip-version-check ${PIP_ARGS} \
+        --constraint /src/requirements.lock "/src[course]" \
+    # No question about Jupyter's news over the first lesson.
+ && /opt/overlaylab/bin/jupyter labextension disable --level=sys_prefix \
+        @jupyterlab/apputils-extension:announcements
+
+FROM ${BASE}
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends busybox-static python3 \
+ && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin \
+ && useradd --create-home --shell /bin/bash --uid 1000 learner
+COPY --from=built /opt/overlaylab /opt/overlaylab
+COPY --chown=learner:learner notebooks /course
+ENV PATH=/opt/overlaylab/bin:$PATH LANG=C.UTF-8
+WORKDIR /course
+EXPOSE 8888
+CMD ["jupyter", "lab", "--ip=0.0.0.0", "--port=8888", "--no-browser", "--allow-root", \
+     "--ServerApp.root_dir=/course", "--LabApp.default_url=/lab/tree/00-start-here.ipynb"]

@@ -1,0 +1,476 @@
+"""The same random sequences of commands on both backends, which must not be told apart.
+
+After every look (one to three steps) both have to show the same: merged, ``changes()``, what
+``lookup()`` says of every path; at the end the layer made by ``commit``, and a second mount on
+top of it. Every command has to end with the same status on both.
+
+``HYPOTHESIS_PROFILE=thorough`` runs the long campaign; ``DIFFERENTIAL_SEQUENCES`` any number.
+What the stand-in cannot do (``DIFFERENCES`` in emulated.py) is left out by :func:`excluded`,
+and shown as listed by the tests at the end.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import stat
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, event, given, note, settings
+from hypothesis import strategies as st
+
+from overlaylab import Lab, Layer, Overlay
+from overlaylab.backends.emulated import DIFFERENCES
+from overlaylab.lookup import lookup
+
+from .helpers import tree
+
+#: A path by name, or the number of one among those that exist at that moment.
+Place = str | int
+Step = tuple[str, Place, Place, str]
+Tree = dict[str, tuple[object, ...]]
+
+_THOROUGH = os.environ.get("HYPOTHESIS_PROFILE") == "thorough"
+SEQUENCES = int(os.environ.get("DIFFERENTIAL_SEQUENCES", "20000" if _THOROUGH else "300"))
+
+#: Few names, so that operations meet each other, and some that are easily mistaken.
+COMMON = ["a", "b", "c"]
+UNUSUAL = ["-r", "ü b", "new\nline", "*", "a'\"$b", ".wh.a", "\udcff", "n" * 40]
+DEEP = "/".join("abcabcabca")
+
+#: ``-- {a}`` is the path, ``{b}`` another one, ``{text}`` a text.
+ONE_PATH = {
+    "create": "set -C; printf %s {text} > {a}",
+    "overwrite": "printf %s {text} > {a}",
+    "append": "printf %s {text} >> {a}",
+    "write into": "printf %s {text} 1<> {a}",
+    "open": ": 1<> {a}",
+    "truncate": "truncate -s {size} {a}",
+    "sparse": "printf x | dd of={a} bs=4096 seek=9 conv=notrunc status=none",
+    "chmod": "chmod {mode} {a}",
+    "chmod -R": "chmod -R g-w {a}",
+    "touch": "touch {a}",
+    "touch -d": "touch -h -d @1 {a}",
+    "unlink": "unlink {a}",
+    "rmdir": "rmdir {a}",
+    "rm -r": "rm -r {a}",
+    "rm -f": "rm -f {a}",
+    "mkdir": "mkdir {a}",
+    "mkdir -p": "mkdir -p {a}",
+    "make again": "rm -r {a} && mkdir {a}",
+    "make again and fill": "rm -r {a}; mkdir {a} && printf %s {text} > {a}/b",
+    "write again": "rm -r {a}; printf %s {text} > {a}",
+    "file, then directory": "rm -rf {a}; : > {a}; rm {a}; mkdir {a}",
+    "empty": "rm -rf {a}/*",
+    "there and back": "mv {a} away && mv away {a}",
+    "sed -i": "sed -i s/x/y/ {a}",
+}
+TWO_PATHS = {
+    "symlink": "ln -s -- {target} {b}",
+    "symlink over": "ln -sfn -- {target} {b}",
+    "hard link": "ln {a} {b}",
+    "hard link over": "ln -f {a} {b}",
+    "mv": "mv {a} {b}",
+    "mv -T": "mv -T {a} {b}",
+    "mv -f": "mv -f {a} {b}/",
+    "cp": "cp {a} {b}",
+    "cp -a": "cp -a {a} {b}",
+    "cp -aT": "cp -aT {a} {b}",
+    "cp --remove": "cp -a --remove-destination {a} {b}",
+    "tar": "tar cf ../../../tmp/t -C {a} . && mkdir -p {b} && tar xf ../../../tmp/t -C {b}",
+    "swap": "mv -T {a} away && mv -T {b} {a}; mv -T away {b}",
+}
+
+
+def write(flags: int) -> Callable[[str, str, str], None]:
+    def operation(path: str, _: str, text: str) -> None:
+        descriptor = os.open(path, flags | os.O_NONBLOCK, 0o644)
+        try:
+            os.write(descriptor, text.encode())
+        finally:
+            os.close(descriptor)
+
+    return operation
+
+
+def open_only(flags: int) -> Callable[[str, str, str], None]:
+    return lambda path, _, __: os.close(os.open(path, flags | os.O_NONBLOCK, 0o644))
+
+
+def rename_file(old: str, new: str, _: str) -> None:
+    if os.path.isdir(old) and not os.path.islink(old):
+        return  # a listed difference
+    os.rename(old, new)
+
+
+def replace(path: str, _: str, text: str) -> None:
+    """As an editor saves: a new file beside the old one, renamed over it."""
+    write(os.O_WRONLY | os.O_CREAT | os.O_TRUNC)(path + "~", "", text)
+    os.replace(path + "~", path)
+
+
+PYTHON: dict[str, Callable[[str, str, str], None]] = {
+    "py create": write(os.O_WRONLY | os.O_CREAT | os.O_EXCL),
+    "py overwrite": write(os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
+    "py write into": write(os.O_RDWR),
+    "py append": write(os.O_WRONLY | os.O_APPEND),
+    "py open": open_only(os.O_RDWR),
+    "py open and create": open_only(os.O_WRONLY | os.O_CREAT),
+    "py truncate": lambda path, _, text: os.truncate(path, len(text)),
+    "py same length": lambda path, _, __: os.truncate(path, os.stat(path).st_size),
+    "py chmod": lambda path, _, text: os.chmod(path, 0o700 + len(text) % 8),
+    "py same mode": lambda path, _, __: os.chmod(path, stat.S_IMODE(os.stat(path).st_mode)),
+    "py touch": lambda path, _, __: os.utime(path, (1, 1), follow_symlinks=False),
+    "py xattr": lambda path, _, text: os.setxattr(path, "user.note", text[:20].encode()),
+    "py no xattr": lambda path, _, __: os.removexattr(path, "user.note"),
+    "py unlink": lambda path, _, __: os.unlink(path),
+    "py rmdir": lambda path, _, __: os.rmdir(path),
+    "py mkdir": lambda path, _, __: os.mkdir(path),
+    "py mkdir, rmdir": lambda path, _, __: (os.mkdir(path), os.rmdir(path)),  # type: ignore
+    "py rename": rename_file,
+    "py replace": replace,
+    "py link": lambda old, new, _: os.link(old, new, follow_symlinks=False),
+    "py symlink": lambda path, _, text: os.symlink(TARGETS[len(text) % len(TARGETS)], path),
+}
+TARGETS = ["a", "b", "a/b", "c/a", ".", "nowhere"]
+
+texts = st.sampled_from(["", "x", "yy", "hello\n", "z" * 40])
+names = st.sampled_from(COMMON * 4 + UNUSUAL)
+paths = st.lists(names, min_size=1, max_size=3).map("/".join) | st.just(DEEP)
+existing = st.integers(0, 30)
+every_name = sorted(set(ONE_PATH) | set(TWO_PATHS) | set(PYTHON))
+linking = {"hard link", "hard link over", "py link"}
+
+
+def steps_of(names: Sequence[str]) -> st.SearchStrategy[Step]:
+    there = st.one_of(existing, existing, existing, paths)
+    return st.tuples(st.sampled_from(names), there, paths | existing, texts)
+
+
+#: New things come at new names, the others mostly at those that are there.
+makers = ["create", "overwrite", "mkdir", "mkdir -p", "make again and fill", "py create", "sparse"]
+making = st.tuples(
+    st.sampled_from([*makers, "py open and create", "write again"]), paths, existing, texts
+)
+moves = ["mv", "mv -T", "there and back", "swap", "rm -r", "make again", "cp -a", "tar"]
+#: The ones that matter most are tried more often.
+moving = st.tuples(st.sampled_from(moves), existing, existing | paths, texts)
+shared = ["hard link", "hard link over", "py link", "cp -a", "py rename", "symlink over"]
+linked = st.tuples(st.sampled_from(shared), existing, paths, texts)
+steps = st.one_of(steps_of(every_name), making, moving, linked, steps_of(every_name))
+
+contents = st.dictionaries(
+    st.lists(names, min_size=1, max_size=4).map("/".join), st.none() | texts, max_size=6
+)
+layer_steps = st.one_of(
+    steps_of([name for name in every_name if name in PYTHON and name not in linking]),
+    st.tuples(
+        st.sampled_from(["make again", "make again and fill", "rm -r", "write again", "mv"]),
+        existing,
+        existing | paths,
+        texts,
+    ),
+)
+#: How each layer is made, the lowest first: by content, or by committing what a script does to
+#: those before it, which leaves whiteouts and opaque directories.
+stacks = st.lists(contents | st.lists(layer_steps, max_size=6), min_size=1, max_size=5)
+
+#: How many steps there are between two looks.
+sequences = st.lists(
+    st.tuples(st.integers(1, 3), st.lists(steps, min_size=3, max_size=3)), min_size=1, max_size=12
+).map(lambda looks: [found[:number] for number, found in looks])
+
+
+def cut(looks: list[list[Step]], longest: int = 30) -> list[list[Step]]:
+    kept: list[list[Step]] = []
+    for look in looks:
+        if sum(map(len, kept)) + len(look) <= longest:
+            kept.append(look)
+    return kept
+
+
+def find(root: Path, where: Place) -> str:
+    if isinstance(where, str):
+        return where
+    found = sorted(walk(root))
+    return found[where % len(found)] if found else "a"
+
+
+def reachable(root: Path, path: str) -> str:
+    """`path` up to the first name that is not there: something can be made of that."""
+    parts = path.split("/")
+    for depth in range(1, len(parts)):
+        if not os.path.lexists(root / "/".join(parts[:depth])):
+            return "/".join(parts[:depth])
+    return path
+
+
+def walk(root: Path, prefix: str = "") -> Iterator[str]:
+    for entry in os.scandir(root / prefix):
+        yield prefix + entry.name
+        if entry.is_dir(follow_symlinks=False):
+            yield from walk(root, f"{prefix}{entry.name}/")
+
+
+def excluded(root: Path, name: str, a: str, b: str) -> bool:
+    """Would this be one of the differences that are listed?"""
+    first, second = os.path.realpath(root / a), os.path.realpath(root / b)
+    if name not in TWO_PATHS and name != "there and back":
+        return False
+    if not os.path.isdir(first) and not os.path.isdir(second):
+        return False
+    inside = f"{second}/".startswith(f"{first}/") or f"{first}/".startswith(f"{second}/")
+    if inside and name.startswith(("cp", "tar", "swap")):
+        return True  # a directory copied into itself
+    # A directory moved away from links to the files in it.
+    moved = [a, b] if name == "swap" else [a]
+    return name.startswith(("mv", "there", "swap")) and any(
+        has_links_outside(root, one) for one in moved
+    )
+
+
+def has_links_outside(root: Path, directory: str) -> bool:
+    if not os.path.isdir(root / directory) or os.path.islink(root / directory):
+        return False
+    prefix = os.path.normpath(directory) + "/"
+    for group in links(root):
+        within = [path.startswith(prefix) for path in group]
+        if any(within) and not all(within):
+            return True
+    return False
+
+
+def resolve(root: Path, step: Step) -> tuple[str, str, str, str] | None:
+    """The step with names for the numbers; None if it is left out."""
+    name, a, b, text = step
+    found = find(root, a), find(root, b)
+    if name != "mkdir -p":
+        found = reachable(root, found[0]), reachable(root, found[1])
+    return None if excluded(root, name, *found) else (name, *found, text)
+
+
+def perform(root: Path, step: tuple[str, str, str, str]) -> str:
+    """What came of it: an exit status, or the name of an errno."""
+    name, a, b, text = step
+    if name in PYTHON:
+        try:
+            PYTHON[name](str(root / a), str(root / b), text)
+        except OSError as error:
+            return errno.errorcode[error.errno or 0]
+        return "0"
+    script = (ONE_PATH.get(name) or TWO_PATHS[name]).format(
+        a=shlex.quote(f"./{a}"),
+        b=shlex.quote(f"./{b}"),
+        text=shlex.quote(text),
+        size=len(text) * 300,
+        mode=format(0o700 + len(text) % 8, "o"),
+        target=TARGETS[len(text) % len(TARGETS)],
+    )
+    done = subprocess.run(
+        ["sh", "-c", script],
+        cwd=root,
+        env={"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=20,
+        check=False,
+    )
+    return str(done.returncode)
+
+
+def links(root: Path) -> set[frozenset[str]]:
+    """Which names are links to one file."""
+    groups: dict[int, set[str]] = {}
+    for path in walk(root):
+        try:
+            status = os.lstat(root / path)
+        except FileNotFoundError:
+            continue
+        # The kernel makes its whiteouts links of one another.
+        if not stat.S_ISDIR(status.st_mode) and not stat.S_ISCHR(status.st_mode):
+            groups.setdefault(status.st_ino, set()).add(path)
+    return {frozenset(group) for group in groups.values() if len(group) > 1}
+
+
+def make_layers(lab: Lab, made: Sequence[object]) -> list[Layer]:
+    """The layers, the top one first."""
+    layers: list[Layer] = []
+    for number, how in enumerate(made):
+        name = f"layer{number}"
+        if isinstance(how, dict):
+            layer = lab.layer(name)
+            for path, text in sorted(how.items()):
+                parent = path if text is None else os.path.dirname(path)
+                try:
+                    os.makedirs(layer.path / parent, exist_ok=True)
+                    if text is not None:
+                        (layer.path / path).write_text(text)
+                except OSError:
+                    continue  # a file is there
+        else:
+            assert isinstance(how, list)
+            below = layers or [lab.layer("nothing")]
+            web = lab.mount(f"step{number}", lower=below)
+            for step in how:
+                found = resolve(web.merged, step)
+                if found is not None:
+                    perform(web.merged, found)
+            layer = web.commit(name)
+            web.unmount()
+        layers.insert(0, layer)
+    return layers
+
+
+def opaque_and_whiteouts(layer: Layer, below: Tree) -> dict[str, str]:
+    """What a layer hides, as far as there is something to hide."""
+    found: dict[str, str] = {}
+    cut_off: set[str] = set()
+    for path, entry in layer.walk():
+        parent = os.path.dirname(path)
+        if parent in cut_off:
+            cut_off.add(path)
+        elif entry.kind == "whiteout" or entry.opaque:
+            if path in below:
+                found[path] = "whiteout" if entry.kind == "whiteout" else "opaque"
+            cut_off.add(path)
+    return found
+
+
+def roles(layers: Sequence[Layer], path: str, opaque: set[str]) -> tuple[object, ...]:
+    """What a look-up says, but for a mark over nothing, which is a listed difference.
+
+    A layer that has nothing is asked or not, and the directory that hides another may be
+    marked or not.
+
+    Args:
+        layers: what ``Overlay.layers`` gives: asked once, for each time is a look.
+        path: what for.
+        opaque: the directories of upper whose mark hides something.
+    """
+    found = lookup(layers, path)
+    asked = [
+        (
+            one.layer,
+            "directory"
+            if one.layer == "upper" and path not in opaque and one.found == "opaque directory"
+            else one.found,
+            "nothing" if one.found is None else one.role,
+        )
+        for one in found.asked
+    ]
+    return found.answer, asked
+
+
+def compare(kernel: Overlay, emulated: Overlay, seen: set[str]) -> None:
+    shown = tree(kernel.merged)
+    assert tree(emulated.merged) == shown
+    assert links(emulated.merged) == links(kernel.merged)
+    assert emulated.changes() == kernel.changes()
+    seen |= {path for path in shown if path}
+    opaque = {change.path for change in kernel.changes() if change.kind == "opaque"}
+    ours, theirs = emulated.layers, kernel.layers
+    for path in sorted(seen):
+        assert roles(ours, path, opaque) == roles(theirs, path, opaque), path
+
+
+def compare_layers(kernel: Overlay, emulated: Overlay, below: Tree) -> None:
+    frozen = [one.commit("frozen") for one in (kernel, emulated)]
+    assert tree(frozen[1].path) == tree(frozen[0].path)
+    assert links(frozen[1].path) == links(frozen[0].path)
+    hides = [opaque_and_whiteouts(layer, below) for layer in frozen]
+    assert hides[1] == hides[0]
+    merged = tree(kernel.merged)
+    for one, layer in zip((kernel, emulated), frozen, strict=True):
+        assert one.lab is not None
+        # The stand-in shows the modes of a read-only view without the right to write.
+        again = one.lab.mount("again", lower=[layer, *one.lower], upper=one is emulated)
+        # The root is not a layer's: it is that of upper, which is new.
+        assert {**tree(again.merged), "": None} == {**merged, "": None}
+    assert again.changes() == []
+
+
+@settings(
+    max_examples=SEQUENCES,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    print_blob=True,
+)
+@given(stacks, sequences)
+def test_a_random_sequence_shows_the_same_on_both(
+    stack: list[object], looks: list[list[Step]]
+) -> None:
+    with Lab("kernel", backend="kernel") as real, Lab("stand-in", backend="emulated") as other:
+        lower = make_layers(real, stack)
+        note("layers: " + "\n".join(f"{layer.name}:\n{layer.tree()!r}" for layer in lower))
+        kernel, emulated = (lab.mount("web", lower=lower) for lab in (real, other))
+        below = tree(kernel.merged)
+        seen = {path for layer in lower for path, _ in layer.walk()} | {"nowhere", "no/where"}
+        compare(kernel, emulated, seen)
+        for look in cut(looks):
+            for step in look:
+                found = resolve(kernel.merged, step)
+                if found is None:
+                    continue
+                outcome = perform(kernel.merged, found)
+                note(f"{found}: {outcome}")
+                event(f"{found[0]}: {'done' if outcome == '0' else 'refused'}")
+                assert perform(emulated.merged, found) == outcome, found
+            note("look")
+            compare(kernel, emulated, seen)
+        compare_layers(kernel, emulated, below)
+
+
+@pytest.fixture
+def two(kernel_lab: Lab) -> Iterator[tuple[Overlay, Overlay]]:
+    """The same lower on each backend, the kernel first."""
+    base = kernel_lab.layer("base", {"dir/file": "x"})
+    with Lab("stand-in", backend="emulated") as other:
+        yield kernel_lab.mount("web", lower=[base]), other.mount("web", lower=[base])
+
+
+def run(both: tuple[Overlay, Overlay], script: str) -> None:
+    for one in both:
+        subprocess.run(["sh", "-ec", script], cwd=one.merged, check=True)
+
+
+def test_listed_a_hard_link_out_of_a_moved_directory(two: tuple[Overlay, Overlay]) -> None:
+    assert "a hard link out of a moved directory" in DIFFERENCES
+    run(two, "ln dir/file link; mv dir away")
+    kernel, emulated = two
+    assert links(kernel.merged) == set()
+    assert links(emulated.merged) == {frozenset({"link", "away/file"})}
+    assert emulated.changes() == kernel.changes()
+    assert tree(emulated.merged) == tree(kernel.merged)
+
+
+def test_listed_an_opaque_mark_over_nothing(two: tuple[Overlay, Overlay]) -> None:
+    assert "an opaque mark over nothing" in DIFFERENCES
+    run(two, "mkdir new; mv new newer")
+    kernel, emulated = two
+    marked = [Layer(one.upper).entry("newer") for one in two]
+    assert [entry.opaque for entry in marked if entry] == [True, False]
+    assert emulated.changes() == kernel.changes()
+    assert [one.lookup("newer").asked[1].role for one in two] == ["unasked", "nothing"]
+
+
+def test_listed_a_directory_copied_into_itself_is_left_out(kernel_lab: Lab) -> None:
+    assert "a directory copied into itself" in DIFFERENCES
+    web = kernel_lab.mount("web", lower=[kernel_lab.layer("base", {"a/b/c": "x"})])
+    assert excluded(web.merged, "cp -a", "a", "a/b")
+    assert excluded(web.merged, "tar", "a", "a/b/new")
+    assert not excluded(web.merged, "cp -a", "a", "new")
+
+
+def test_the_sequences_meet_whiteouts_and_opaque_directories(kernel_lab: Lab) -> None:
+    """The lowers are what they are meant to be."""
+    layers = make_layers(
+        kernel_lab,
+        [{"a/b": "x", "b": "y"}, [("make again and fill", "a", 0, "z"), ("rm -r", "b", 0, "")]],
+    )
+    found = {path: (entry.kind, entry.opaque) for path, entry in layers[0].walk()}
+    assert found["a"] == ("directory", True)
+    assert found["b"] == ("whiteout", False)

@@ -1,0 +1,62 @@
+"""The files for GitHub are what GitHub accepts."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parent.parent
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+DEVCONTAINER = ROOT / ".devcontainer"
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_a_workflow_agrees_with_the_schema(path: Path) -> None:
+    if importlib.util.find_spec("check_jsonschema") is None:
+        if os.environ.get("CI"):
+            pytest.fail("CI needs check-jsonschema")
+        pytest.skip("check-jsonschema is not installed")
+    schema = ("--builtin-schema", "vendor.github-workflows")
+    ran = subprocess.run(
+        [sys.executable, "-m", "check_jsonschema", *schema, str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_ci_runs_each_backend_on_two_pythons_and_the_container() -> None:
+    jobs = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())["jobs"]
+    assert {"lint", "test", "container"} <= {*jobs}
+    matrix = jobs["test"]["strategy"]["matrix"]
+    assert matrix["python"] == ["3.11", "3.13"]
+    assert matrix["as"] == ["root", "rootless", "emulated"]
+
+
+def test_every_script_of_the_workflows_can_be_parsed() -> None:
+    for path in WORKFLOWS:
+        for job in yaml.safe_load(path.read_text())["jobs"].values():
+            for step in job["steps"]:
+                script = re.sub(r"\$\{\{.*?\}\}", "x", step.get("run", ""))
+                subprocess.run(["bash", "-n"], input=script, text=True, check=True)
+
+
+def test_the_dev_container_may_mount_and_opens_jupyterlab() -> None:
+    lines = (DEVCONTAINER / "devcontainer.json").read_text().splitlines()
+    # Comments are allowed there, on lines of their own here.
+    config = json.loads("\n".join(line for line in lines if not line.lstrip().startswith("//")))
+    assert config["runArgs"] == ["--privileged"]
+    assert (DEVCONTAINER / config["build"]["dockerfile"]).resolve() == ROOT / "Dockerfile"
+    assert (DEVCONTAINER / config["build"]["context"]).resolve() == ROOT
+    assert "target=/var/tmp" in config["mounts"][0]
+    assert config["portsAttributes"]["8888"]["onAutoForward"] == "openBrowser"
+    assert os.access(ROOT / config["postStartCommand"], os.X_OK)
