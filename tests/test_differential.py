@@ -42,7 +42,7 @@ COMMON = ["a", "b", "c"]
 UNUSUAL = ["-r", "ü b", "new\nline", "*", "a'\"$b", ".wh.a", "\udcff", "n" * 40]
 DEEP = "/".join("abcabcabca")
 
-#: ``-- {a}`` is the path, ``{b}`` another one, ``{text}`` a text.
+#: In a script ``{a}`` is the path, ``{b}`` another one, ``{text}`` a text.
 ONE_PATH = {
     "create": "set -C; printf %s {text} > {a}",
     "overwrite": "printf %s {text} > {a}",
