@@ -115,13 +115,25 @@ def _usual(wanted: str) -> Choice:
     if wanted == "kernel":
         raise _unavailable("; ".join(reasons))
     why = _ASKED_FOR if wanted == "emulated" else _why_not("; ".join(reasons))
-    for candidate in (*_CANDIDATES, tempfile.gettempdir()):
-        with contextlib.suppress(ScratchRefused):
+    refusals = []
+    for candidate in (*_CANDIDATES, *_temporary()):
+        try:
             return Choice(EmulatedBackend(why), _plain_home(candidate))
+        except ScratchRefused as error:
+            refusals.append(f"{candidate}: {error.reason}")
     raise ScratchRefused(
-        f"None of {', '.join(_CANDIDATES)} can be written to: give a directory of your own with "
-        "scratch= or OVERLAYLAB_SCRATCH."
+        f"Labs can live in none of the usual places ({'; '.join(refusals)}): give a directory of "
+        "your own with scratch= or OVERLAYLAB_SCRATCH."
     )
+
+
+def _temporary() -> list[str]:
+    """Python's own choice of a place; none where nothing can be written to."""
+    try:
+        place = tempfile.gettempdir()
+    except FileNotFoundError:
+        return []
+    return [] if place in _CANDIDATES else [place]
 
 
 _ASKED_FOR = "a stand-in was asked for, with backend= or OVERLAYLAB_BACKEND."
@@ -159,6 +171,8 @@ def _scratch_refused(directory: str, reason: str) -> ScratchRefused:
 def _first_cause(reason: str) -> str:
     """If the launcher was refused its namespaces, that is why the mount was refused."""
     entered = namespaces.entered
+    if not sys.platform.startswith("linux"):  # then no call was there to be refused
+        return reason
     return entered.refusal.rstrip(".") if entered is not None and entered.refusal else reason
 
 

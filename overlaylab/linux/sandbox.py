@@ -27,7 +27,7 @@ import threading
 import time
 import uuid
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO
 
 from . import mount, namespaces, syscalls
@@ -80,8 +80,33 @@ class Finished:
 
 def kinds(*, mounts: bool) -> list[str]:
     """The fences that stand on this machine: ``"mounts"``, ``"Landlock"``, both or none."""
-    found = ["mounts"] if mounts else []
+    found = ["mounts"] if mounts and _mounts_work() else []
     return [*found, "Landlock"] if landlock_abi() >= _LANDLOCK_WITH_REFER else found
+
+
+@functools.cache
+def _mounts_work() -> bool:
+    """May a script have the mount fence? Tried in a thread, whose namespaces end with it.
+
+    That an overlay can be mounted does not say so: a seccomp filter may know mount(2) and
+    refuse unshare(2), or not know mount_setattr(2), which Linux has since 5.12.
+    """
+    worked: Future[bool] = Future()
+
+    def attempt() -> None:
+        try:
+            syscalls.unshare(_OWN)
+            mount.make_private()
+            _set_attributes("/", _AT_RECURSIVE, setting=_MOUNT_ATTR_RDONLY)
+        except OSError:
+            worked.set_result(False)
+        else:
+            worked.set_result(True)
+
+    thread = threading.Thread(target=attempt, daemon=True)
+    thread.start()
+    thread.join()
+    return worked.result()
 
 
 @functools.cache
@@ -113,6 +138,8 @@ def run(script: str, fence: Fence, timeout: float) -> Finished:
     # These start processes to find out, which behind the fence would be the first of the new
     # PID namespace and end it.
     landlock_abi()
+    if fence.mounts and not _mounts_work():
+        fence = replace(fence, mounts=False)
     prefix = [*_die_with_parent(), *(_without_powers() if fence.mounts else ())]
     started: Future[_Running] = Future()
     command = [*prefix, "sh", "-c", script]
