@@ -25,7 +25,6 @@ from .trees import copy_tree, remove_tree
 _open: weakref.WeakSet[Lab] = weakref.WeakSet()
 _numbers = itertools.count()
 
-
 _NO_FENCE = (
     "Nothing on this machine can fence a shell cell (no Landlock, no mount): it may write wherever "
     "you may. This is said once."
@@ -254,13 +253,18 @@ def find_overlay(name: str) -> Overlay:
     Raises:
         NoSuchOverlay: there is none; the sentence lists those that are.
     """
-    mounts = {overlay.name: overlay for lab in open_labs() for overlay in lab.mounts.values()}
+    mounts = {overlay.name: overlay for overlay in open_overlays()}
     if name not in mounts:
         raise NoSuchOverlay(
             f"No overlay is called {name!r} (mounted: {listed(mounts, 'none')}): "
             "mount one with lab.mount(…)."
         )
     return mounts[name]
+
+
+def open_overlays() -> list[Overlay]:
+    """The overlays of all open labs, those of the lab made last at the end."""
+    return [overlay for lab in open_labs() for overlay in lab.mounts.values()]
 
 
 def open_labs() -> list[Lab]:

@@ -19,7 +19,6 @@ EntryKind = Literal["file", "directory", "symlink", "whiteout", "other"]
 #: What a layer is made of: a path, and its text or bytes; None for a directory ("etc/").
 Content = Mapping[str, str | bytes | None]
 
-
 #: The kernel's limit on a path, its final zero included (include/uapi/linux/limits.h).
 _PATH_MAX = 4096
 

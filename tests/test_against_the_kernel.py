@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from overlaylab import Change, Lab, Layer, Overlay
 
-from .helpers import mark, tree
+from .helpers import mark, tree, write_text
 
 #: A path by name, or the number of one among those that exist at that moment.
 Place = str | int
@@ -52,14 +52,7 @@ REFUSALS = {
 
 
 def write(flags: int) -> Callable[[str, str], None]:
-    def operation(path: str, text: str) -> None:
-        descriptor = os.open(path, flags | os.O_NONBLOCK, 0o644)
-        try:
-            os.write(descriptor, text.encode())
-        finally:
-            os.close(descriptor)
-
-    return operation
+    return lambda path, text: write_text(path, text, flags)
 
 
 def open_only(path: str, _: str) -> None:

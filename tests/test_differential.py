@@ -27,7 +27,7 @@ from overlaylab import Lab, Layer, Overlay
 from overlaylab.backends.emulated import DIFFERENCES
 from overlaylab.lookup import lookup
 
-from .helpers import tree
+from .helpers import tree, write_text
 
 #: A path by name, or the number of one among those that exist at that moment.
 Place = str | int
@@ -87,14 +87,7 @@ TWO_PATHS = {
 
 
 def write(flags: int) -> Callable[[str, str, str], None]:
-    def operation(path: str, _: str, text: str) -> None:
-        descriptor = os.open(path, flags | os.O_NONBLOCK, 0o644)
-        try:
-            os.write(descriptor, text.encode())
-        finally:
-            os.close(descriptor)
-
-    return operation
+    return lambda path, _, text: write_text(path, text, flags)
 
 
 def open_only(flags: int) -> Callable[[str, str, str], None]:
@@ -109,7 +102,7 @@ def rename_file(old: str, new: str, _: str) -> None:
 
 def replace(path: str, _: str, text: str) -> None:
     """As an editor saves: a new file beside the old one, renamed over it."""
-    write(os.O_WRONLY | os.O_CREAT | os.O_TRUNC)(path + "~", "", text)
+    write_text(path + "~", text, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
     os.replace(path + "~", path)
 
 

@@ -22,8 +22,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import MountBusy, MountRefused
 from ..linux import sandbox, xattrs
+from ..linux.mount import MountError
 from ..lookup import Place, step, top
 from ..trees import (
     copy_attributes,
@@ -33,6 +33,7 @@ from ..trees import (
     remove_tree,
     set_readable,
 )
+from .refusals import busy, refused
 
 #: What the stand-in cannot do as the kernel does it: a short name and what differs. Cells that
 #: need the kernel's way carry the tag ``kernel-only``.
@@ -70,25 +71,10 @@ class EmulatedBackend:
 
     def mount(self, merged: Path, lower: list[Path], upper: Path | None, work: Path | None) -> None:
         """See :meth:`.Backend.mount`. The limits are the kernel's."""
-        if len(lower) > 500:
-            raise MountRefused(
-                "The stack was refused (EINVAL: overlay: too many lower directories, limit is "
-                "500), as the kernel would: use fewer lowers.",
-                errno.EINVAL,
-                "overlay: too many lower directories, limit is 500",
-            )
-        if upper is None and len(lower) < 2:
-            raise MountRefused(
-                "The stack was refused (EINVAL: Invalid argument), as the kernel would: a "
-                "read-only overlay needs two lowers or more: give another, or an upper.",
-                errno.EINVAL,
-            )
-        if any(other in one.parents for one in lower for other in lower):
-            raise MountRefused(
-                "The stack was refused (ELOOP: Too many levels of symbolic links), as the kernel "
-                "would: give directories that are not the same and not inside one another.",
-                errno.ELOOP,
-            )
+        error = _as_the_kernel_would(lower, upper)
+        if error is not None:
+            what = "The stack was refused ({words}), as the kernel would"
+            raise refused(error, len(lower), read_only=upper is None, what=what)
         self._views[merged] = _View(merged, lower, upper, work)
 
     def unmount(self, merged: Path, *, force: bool = False) -> None:
@@ -96,11 +82,7 @@ class EmulatedBackend:
         if merged not in self._views:
             return
         if not force and _in_use(merged):
-            raise MountBusy(
-                f"{merged} cannot be unmounted because it is in use: close the files opened "
-                "there, leave the directory (%cd ~), and try again.",
-                errno.EBUSY,
-            )
+            raise busy(merged)
         view = self._views.pop(merged)
         view.refresh()
         view.close()
@@ -122,6 +104,18 @@ class EmulatedBackend:
         writable = self._views[merged].upper is not None
         fence = sandbox.Fence(str(merged), str(tmp), mounts=False, read_only=not writable)
         return sandbox.run(script, fence, timeout)
+
+
+def _as_the_kernel_would(lower: Sequence[Path], upper: Path | None) -> MountError | None:
+    """The kernel's refusal of a stack; None if it would mount it."""
+    if len(lower) > 500:
+        said = "overlay: too many lower directories, limit is 500"
+        return MountError(errno.EINVAL, "fsconfig(2)", said)
+    if upper is None and len(lower) < 2:
+        return MountError(errno.EINVAL, "fsconfig(2)")
+    if any(other in one.parents for one in lower for other in lower):
+        return MountError(errno.ELOOP, "fsconfig(2)")
+    return None
 
 
 def _in_use(directory: Path) -> bool:
@@ -258,7 +252,7 @@ class _View:
         with set_readable(merged):
             names = os.listdir(merged)
             status = os.lstat(merged)
-            changed = status.st_ctime_ns != node.status.st_ctime_ns or path in self._opened
+            changed = status.st_ctime_ns != node.status.st_ctime_ns
             for name in sorted({*names, *node.children}):
                 if self._update_child(f"{path}/{name}", name, node, places):
                     changed = True

@@ -6,8 +6,8 @@ import errno
 import os
 from pathlib import Path
 
-from ..errors import MountBusy, MountRefused
 from ..linux import mount, namespaces, sandbox
+from .refusals import busy, refused
 
 
 class KernelBackend:
@@ -41,7 +41,7 @@ class KernelBackend:
         except mount.MountError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise OSError(error.errno, error.strerror) from None
-            raise _refused(error, len(lower), upper is None) from None
+            raise refused(error, len(lower), read_only=upper is None) from None
 
     def unmount(self, merged: Path, *, force: bool = False) -> None:
         """See :meth:`.Backend.unmount`."""
@@ -50,11 +50,7 @@ class KernelBackend:
         except OSError as error:
             if error.errno != errno.EBUSY:
                 raise
-            raise MountBusy(
-                f"{merged} cannot be unmounted because it is in use: close the files opened "
-                "there, leave the directory (%cd ~), and try again.",
-                errno.EBUSY,
-            ) from None
+            raise busy(merged) from None
 
     def refresh(self, merged: Path) -> None:
         """Nothing to do: the kernel writes to upper as things happen."""
@@ -71,26 +67,3 @@ class KernelBackend:
     def run(self, script: str, merged: Path, tmp: Path, timeout: float) -> sandbox.Finished:
         """See :meth:`.Backend.run`."""
         return sandbox.run(script, sandbox.Fence(str(merged), str(tmp), mounts=True), timeout)
-
-
-def _refused(error: mount.MountError, depth: int, read_only: bool) -> MountRefused:
-    """A refusal as a sentence with a remedy."""
-    number = error.errno or 0
-    said = error.kernel_message
-    name = errno.errorcode.get(number, str(number))
-    if "too many lower" in said or (number == errno.EINVAL and depth > 500):
-        remedy = "use fewer lowers."
-    elif "not supported as upperdir" in said:
-        remedy = "let the lab live elsewhere (scratch=DIR or OVERLAYLAB_SCRATCH)."
-    elif number == errno.EINVAL and read_only and depth < 2:
-        remedy = "a read-only overlay needs two lowers or more: give another, or an upper."
-    elif number == errno.E2BIG:
-        remedy = "use fewer lowers, or Linux 6.5 or newer, which has no such limit."
-    elif number == errno.ELOOP:
-        remedy = "give directories that are not the same and not inside one another."
-    elif number == errno.ENODEV:
-        remedy = "load the kernel's overlay module (modprobe overlay)."
-    else:
-        remedy = "run '%overlay doctor' to see what this machine permits."
-    words = f"{name}: {said}" if said else f"{name}: {error.strerror}"
-    return MountRefused(f"The kernel refused the mount ({words}): {remedy}", number, said)

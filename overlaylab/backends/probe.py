@@ -162,10 +162,12 @@ def _unavailable(reason: str) -> BackendUnavailable:
 
 
 def _scratch_refused(directory: str, reason: str) -> ScratchRefused:
-    return ScratchRefused(
+    refused = ScratchRefused(
         f"Labs cannot live in {directory}, because {reason}: choose a directory of your own on a "
         "disk filesystem or tmpfs, or leave the choice to overlaylab."
     )
+    refused.reason = reason
+    return refused
 
 
 def _first_cause(reason: str) -> str:
@@ -218,9 +220,11 @@ def refusal(directory: str, *, room: int = 0) -> Refusal | None:
     if not sys.platform.startswith("linux"):
         return Refusal(f"overlayfs is a part of Linux, and this is {sys.platform}", True)
     try:
-        trial, lock = new_directory(_plain_home(directory, room=room), "probe-")
-    except (OSError, ScratchRefused) as error:
-        return Refusal(getattr(error, "reason", None) or _words(error))
+        trial, lock = new_directory(_place(directory, room=room), "probe-")
+    except ScratchRefused as error:
+        return Refusal(error.reason)
+    except OSError as error:
+        return Refusal(_words(error))
     try:
         reason = _trial(str(trial))
         refused = Refusal(reason) if reason else None
@@ -236,28 +240,39 @@ def refusal(directory: str, *, room: int = 0) -> Refusal | None:
     return refused
 
 
-def _plain_home(directory: str, *, room: int = 0) -> Path:
-    """The user's directory in `directory`, for labs that need no mount.
+def _place(directory: str, *, room: int = 0) -> Path:
+    """The user's directory in `directory`, in which labs are made.
 
     Raises:
-        ScratchRefused: it cannot be written to, or too little is free.
+        ScratchRefused: there can be none, or too little is free.
     """
+    if not os.path.isdir(directory):
+        there = os.path.exists(directory)
+        raise _scratch_refused(directory, "it is not a directory" if there else "it does not exist")
     try:
-        if not os.path.isdir(directory):
-            there = os.path.exists(directory)
-            raise OSError("it is not a directory" if there else "it does not exist")
         free = shutil.disk_usage(directory).free
-        if free < room:
-            raise OSError(f"only {free >> 20} MiB are free there, and labs want {room >> 20} MiB")
-        path, lock = new_directory(home(directory), "probe-")
-        path.rmdir()
-        os.close(lock)
-        return path.parent
+        if free >= room:
+            return home(directory)
+        reason = f"only {free >> 20} MiB are free there, and labs want {room >> 20} MiB"
     except (OSError, ScratchRefused) as error:
-        reason = _words(error) if getattr(error, "errno", None) else str(error)
-        refused = _scratch_refused(directory, reason)
-        refused.reason = reason
-        raise refused from None
+        reason = _words(error)
+    raise _scratch_refused(directory, reason)
+
+
+def _plain_home(directory: str) -> Path:
+    """The same for labs that need no mount: that it can be written to has been tried.
+
+    Raises:
+        ScratchRefused: it cannot, or there can be none.
+    """
+    place = _place(directory)
+    try:
+        path, lock = new_directory(place, "probe-")
+    except OSError as error:
+        raise _scratch_refused(directory, _words(error)) from None
+    path.rmdir()
+    os.close(lock)
+    return place
 
 
 def _trial(directory: str) -> str:

@@ -14,7 +14,7 @@ from IPython.display import display
 
 from ..doctor import doctor
 from ..errors import OverlaylabError
-from ..lab import find_overlay, open_labs
+from ..lab import find_overlay, open_overlays
 from ..overlay import Overlay
 from ..text import Table
 
@@ -27,9 +27,13 @@ _MATCHER = "overlaylab"
 def status() -> Table:
     """The overlays of all open labs, a line each."""
     rows = [
-        (overlay.name, "mounted" if overlay.mounted else "unmounted", _layers(overlay), lab.name)
-        for lab in open_labs()
-        for overlay in lab.mounts.values()
+        (
+            overlay.name,
+            "mounted" if overlay.mounted else "unmounted",
+            _layers(overlay),
+            overlay.lab.name if overlay.lab else "",
+        )
+        for overlay in open_overlays()
     ]
     header = [("overlay", "state", "layers, top first", "lab")] if rows else []
     return Table(header + rows, empty="Nothing is mounted. Make a lab, and mount: lab.mount(…).")
@@ -95,10 +99,8 @@ def _show(arguments: Any) -> object:
     if command not in COMMANDS:
         raise UsageError(f"%overlay has no {command!r}: it has {', '.join(COMMANDS)}.")
     if name is None:
-        names = [overlay.name for lab in open_labs() for overlay in lab.mounts.values()]
-        raise UsageError(
-            f"%overlay {command} needs the name of an overlay ({', '.join(names) or 'none yet'})."
-        )
+        names = ", ".join(overlay.name for overlay in open_overlays()) or "none yet"
+        raise UsageError(f"%overlay {command} needs the name of an overlay ({names}).")
     overlay = find_overlay(name)
     if command == "tree":
         return overlay.tree(*paths[:1])
@@ -142,7 +144,7 @@ def complete(line: str) -> list[str]:
     """Completions for the last word of an ``%overlay`` or ``%%overlay`` line."""
     words = line.split()
     done = words if line.endswith(" ") else words[:-1]
-    names = [overlay.name for lab in open_labs() for overlay in lab.mounts.values()]
+    names = [overlay.name for overlay in open_overlays()]
     if done[:1] == ["%%overlay"]:
         return names if len(done) == 1 else ["--timeout"]
     if len(done) == 1:

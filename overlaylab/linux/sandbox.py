@@ -95,9 +95,7 @@ def _mounts_work() -> bool:
 
     def attempt() -> None:
         try:
-            syscalls.unshare(_OWN)
-            mount.make_private()
-            _set_attributes("/", _AT_RECURSIVE, setting=_MOUNT_ATTR_RDONLY)
+            _make_all_read_only()
         except OSError:
             worked.set_result(False)
         else:
@@ -201,24 +199,24 @@ def _end(started: Future[_Running]) -> None:
         pipe.close()
 
 
-@functools.cache
 def _die_with_parent() -> tuple[str, ...]:
     """util-linux's setpriv sets PR_SET_PDEATHSIG; busybox's does not know it."""
-    command = ("setpriv", "--pdeathsig", "KILL")
-    if shutil.which("setpriv") is None:
-        return ()
-    works = subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0
-    return command if works else ()
+    return _if_it_works("setpriv", "--pdeathsig", "KILL")
 
 
-@functools.cache
 def _without_powers() -> tuple[str, ...]:
     """Root in a script keeps its power over files, and loses that over the machine's settings.
 
     A mount fence does not stop ``date -s`` or ``ip link``.
     """
-    command = ("setpriv", "--bounding-set", "-sys_time,-net_admin,-sys_module,-sys_boot,-sys_rawio")
-    if shutil.which("setpriv") is None:
+    powers = "-sys_time,-net_admin,-sys_module,-sys_boot,-sys_rawio"
+    return _if_it_works("setpriv", "--bounding-set", powers)
+
+
+@functools.cache
+def _if_it_works(*command: str) -> tuple[str, ...]:
+    """`command` if it can start another one here; nothing if it cannot."""
+    if shutil.which(command[0]) is None:
         return ()
     works = subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0
     return command if works else ()
@@ -233,17 +231,22 @@ def _enter(fence: Fence) -> str:
     """Put up the fence around the calling thread; return the path of its /tmp."""
     tmp = fence.tmp
     if fence.mounts:
-        syscalls.unshare(_OWN)
-        mount.make_private()
+        _make_all_read_only()
         if os.path.isdir("/tmp") and not fence.tmp.startswith("/tmp/"):
             tmp = "/tmp"
         mount.bind(fence.tmp, tmp)
-        _set_attributes("/", _AT_RECURSIVE, setting=_MOUNT_ATTR_RDONLY)
         _set_attributes(tmp, 0, clearing=_MOUNT_ATTR_RDONLY)
         _set_attributes(fence.writable, 0, clearing=_MOUNT_ATTR_RDONLY)
     if landlock_abi() >= _LANDLOCK_WITH_REFER:
         _restrict(tmp, *([] if fence.read_only else [fence.writable]))
     return tmp
+
+
+def _make_all_read_only() -> None:
+    """Give the calling thread namespaces of its own, in which nothing can be written to."""
+    syscalls.unshare(_OWN)
+    mount.make_private()
+    _set_attributes("/", _AT_RECURSIVE, setting=_MOUNT_ATTR_RDONLY)
 
 
 def _set_attributes(path: str, flags: int, *, setting: int = 0, clearing: int = 0) -> None:

@@ -16,7 +16,6 @@ PREFIXES = ("trusted.overlay.", "user.overlay.")
 #: (origin, impure, nlink, uuid …) say something about one mount on one machine.
 CONTENT_MARKS = ("opaque", "redirect", "metacopy")
 
-
 #: Marks of files on a filesystem that takes no xattrs, by path. Labs do not outlive the process.
 _remembered: dict[str, dict[str, bytes]] = {}
 
