@@ -48,6 +48,10 @@ DIFFERENCES = {
     "part copies the files in it, which are then others",
     "an opaque mark over nothing": "is not made; the kernel marks a new directory that was renamed",
     "a directory copied into itself": "is read in another order",
+    "the arrow of a renamed file": "is not drawn; the kernel notes the origin of the file that it "
+    "copied up and renamed, even over another file",
+    "more than 16,384 events between two looks": "lose those that leave no other trace: a file "
+    "opened for writing and left as it was, a directory moved away and back",
     "a write to a read-only overlay": "is refused to a script only, by the fence; by the kernel to "
     "everybody, with EROFS",
     "permissions": "are those of the user; with a mount one is root in it",
@@ -142,7 +146,7 @@ class _Node:
     Attributes:
         status: its lstat(2).
         children: of a directory, by name.
-        pure: a directory with no lower part: all of it is in upper.
+        pure: it has no lower part: all of it was made in upper.
         held: a descriptor that keeps its inode number from being given to another directory.
     """
 
@@ -292,7 +296,7 @@ class _View:
             return False
         os.makedirs(os.path.dirname(upper), exist_ok=True)
         copy_entry(merged, upper)
-        if not parent.pure and stat.S_ISREG(status.st_mode):
+        if not old.pure and stat.S_ISREG(status.st_mode):
             xattrs.set_mark(upper, "origin", b"")
         old.status = os.lstat(merged)
         self._latest = max(self._latest, old.status.st_ctime_ns)
