@@ -46,9 +46,9 @@ def test_it_tells_if_nothing_can_draw(monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_refused_namespace_is_told_with_its_reason(monkeypatch: pytest.MonkeyPatch):
-    refused = namespaces.Entered("plain", "unshare(…) was refused: no (errno 1).")
+    refused = namespaces.Entered("plain", "unshare(…) was refused: EPERM, no.")
     monkeypatch.setattr(namespaces, "entered", refused)
-    assert rows()["user"].endswith("plain (unshare(…) was refused: no (errno 1).)")
+    assert rows()["user"].endswith("plain (unshare(…) was refused: EPERM, no.)")
 
 
 def test_it_never_raises(monkeypatch: pytest.MonkeyPatch):

@@ -184,9 +184,7 @@ def test_without_a_namespace_they_are_told_which_kernel_to_choose(run: Run, user
     assert done.stdout.startswith("emulated no overlay can be mounted here"), done.stderr
     assert "refused by " in done.stdout
     assert "EPERM" in done.stdout
-    assert done.stdout.endswith(
-        "For real mounts, choose the kernel named overlaylab, which makes a user namespace first.\n"
-    )
+    assert "For real mounts, choose the kernel named overlaylab" in done.stdout
     for home in homes:
         if home.exists() and home not in before:
             home.rmdir()  # nothing was left in it

@@ -13,6 +13,7 @@ import errno
 import functools
 import os
 import shutil
+import stat
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -182,10 +183,14 @@ def _remedy() -> str:
     """What to do about it in the place where this runs."""
     if not sys.platform.startswith("linux"):
         return "open the course in a privileged container, or in Codespaces"
-    if namespaces.entered is None and os.getuid() != 0:
-        return "choose the kernel named overlaylab, which makes a user namespace first"
     if "BINDER_LAUNCH_HOST" in os.environ:
         return "open the course in Codespaces or on your own machine: Binder permits none"
+    in_container = os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv")
+    if namespaces.entered is None and os.getuid() != 0:
+        choose_kernel = "choose the kernel named overlaylab, which makes a user namespace first"
+        if in_container:
+            return f"{choose_kernel}; if that is refused, start this container with --privileged"
+        return choose_kernel
     if _setting("kernel/apparmor_restrict_unprivileged_userns") == "1":
         return (
             "run 'sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0' and restart the "
@@ -193,7 +198,7 @@ def _remedy() -> str:
         )
     if _setting("user/max_user_namespaces") == "0":
         return "run 'sudo sysctl user.max_user_namespaces=1000', or run overlaylab as root"
-    if os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv"):
+    if in_container:
         return "start this container with --privileged"
     return "run overlaylab as root, or in a privileged container"
 
@@ -226,8 +231,7 @@ def refusal(directory: str, *, room: int = 0) -> Refusal | None:
     except OSError as error:
         return Refusal(_words(error))
     try:
-        reason = _trial(str(trial))
-        refused = Refusal(reason) if reason else None
+        refused = _trial(str(trial))
     except OSError as error:
         by_machine = isinstance(error, mount.MountError) and error.errno in _BY_MACHINE
         refused = Refusal(_words(error), by_machine)
@@ -275,7 +279,7 @@ def _plain_home(directory: str) -> Path:
     return place
 
 
-def _trial(directory: str) -> str:
+def _trial(directory: str) -> Refusal | None:
     parts = {name: os.path.join(directory, name) for name in ("lower", "upper", "work", "merged")}
     for part in parts.values():
         os.mkdir(part)
@@ -295,11 +299,15 @@ def _trial(directory: str) -> str:
         mount.unmount(parts["merged"], detach=True)
     deleted = read_entry(os.path.join(parts["upper"], "deleted"))
     if deleted is None or deleted.kind != "whiteout":
-        return "a deleted file left no whiteout there"
+        return Refusal("a deleted file left no whiteout there")
     remade = read_entry(os.path.join(parts["upper"], "remade"))
     if remade is None or not remade.opaque:
-        return "a directory made again was not marked opaque there"
-    return ""
+        return Refusal("a directory made again was not marked opaque there")
+    try:
+        os.mknod(os.path.join(directory, "whiteout"), stat.S_IFCHR)
+    except OSError as error:
+        return Refusal(f"a layer cannot be copied, for mknod(2) was refused: {_words(error)}", True)
+    return None
 
 
 def _words(error: Exception) -> str:
@@ -323,7 +331,7 @@ def _tmpfs() -> Path:
     if writable is None:
         raise OSError(errno.EACCES, f"none of {', '.join(_CANDIDATES)} can be written to")
     path = new_tmpfs(home(writable))
-    reason = _trial(tempfile.mkdtemp(dir=path))
-    if reason:
-        raise OSError(errno.EOPNOTSUPP, reason)
+    refused = _trial(tempfile.mkdtemp(dir=path))
+    if refused is not None:
+        raise OSError(errno.EOPNOTSUPP, refused.reason)
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass
 
@@ -59,7 +60,8 @@ def _attempt(mode: str, flags: int, uid: int = 0, gid: int = 0) -> Entered:
         call = 'mount("/", MS_REC|MS_PRIVATE)'
         mount.make_private()
     except OSError as error:
-        return Entered("plain", f"{call} was refused: {error.strerror} (errno {error.errno}).")
+        name = errno.errorcode.get(error.errno or 0, str(error.errno))
+        return Entered("plain", f"{call} was refused: {name}, {error.strerror}.")
     return Entered(mode)
 
 
