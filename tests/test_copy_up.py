@@ -183,6 +183,16 @@ def test_the_owner_survives_the_copy_up(lab: Lab):
         assert (status.st_uid, status.st_gid) == owner
 
 
+@pytest.mark.parametrize("path", ["file", "dir"])
+def test_an_xattr_set_to_the_value_that_it_has_copies_up(lab: Lab, path: str):
+    base = lab.layer("base", {"file": "x", "dir/": None})
+    os.setxattr(base.path / path, "user.note", b"same")
+    web = lab.mount("web", lower=[base])
+    assert web.tree("upper").rows == []
+    os.setxattr(web.merged / path, "user.note", b"same")
+    assert (web.upper / path).exists()
+
+
 def test_a_sparse_file_stays_sparse(lab: Lab):
     base = lab.layer("base", {"disk.img": ""})
     os.truncate(base.path / "disk.img", 64 * MIB)

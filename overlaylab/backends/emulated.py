@@ -6,8 +6,9 @@ written meanwhile is written now: copied-up files with their parents, new files,
 opaque directories, hard links.
 
 A change is told by identity (inode) and ctime, never by content: the kernel copies up for
-``touch`` and ``chmod`` too. Two things leave no trace in them and are told by inotify: a file
-opened for writing and closed unchanged, and a directory moved away and back.
+``touch`` and ``chmod`` too. Three things leave no trace in them and are told by inotify: a file
+opened for writing and closed unchanged, an xattr set to the value that it has, and a directory
+moved away and back.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import stat
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..linux import sandbox, xattrs
 from ..linux.mount import MountError
@@ -34,6 +36,9 @@ from ..trees import (
     set_readable,
 )
 from .refusals import busy, refused
+
+if TYPE_CHECKING:
+    from inotify_simple import Event
 
 #: What the stand-in cannot do as the kernel does it: a short name and what differs. Cells that
 #: need the kernel's way carry the tag ``kernel-only``.
@@ -237,11 +242,12 @@ class _View:
         """Bring upper up to date."""
         if self.upper is None:
             return
-        self._opened, self._moved, self._made = self._watch.read()
+        self._touched, self._moved, self._made = self._watch.read()
         self._links: dict[tuple[int, int], str] = {}
         self._latest = 0
         if self._update("", self._root, top(self.roots)):
             self._relink("", self._root)
+        self._watch.forget_attributes()
         self._settle()
 
     def _update(self, path: str, node: _Node, places: Sequence[Place]) -> bool:
@@ -256,7 +262,7 @@ class _View:
         with set_readable(merged):
             names = os.listdir(merged)
             status = os.lstat(merged)
-            changed = status.st_ctime_ns != node.status.st_ctime_ns
+            changed = status.st_ctime_ns != node.status.st_ctime_ns or path in self._touched
             for name in sorted({*names, *node.children}):
                 if self._update_child(f"{path}/{name}", name, node, places):
                     changed = True
@@ -292,7 +298,7 @@ class _View:
         if directory:
             below = () if old.pure else step(self.roots, places, name).places
             return self._update(path, old, below)
-        if status.st_ctime_ns == old.status.st_ctime_ns and path not in self._opened:
+        if status.st_ctime_ns == old.status.st_ctime_ns and path not in self._touched:
             return False
         os.makedirs(os.path.dirname(upper), exist_ok=True)
         copy_entry(merged, upper)
@@ -363,6 +369,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self._paths: dict[int, str] = {}
+        self._waiting: list[Event] = []
         try:
             from inotify_simple import INotify, flags
 
@@ -376,28 +383,44 @@ class _Watch:
         if self._inotify is None or not stat.S_ISDIR(node.status.st_mode):
             return
         flags = self._flags
-        mask = flags.CLOSE_WRITE | flags.MOVED_FROM | flags.CREATE | flags.ONLYDIR
+        mask = flags.CLOSE_WRITE | flags.ATTRIB | flags.MOVED_FROM | flags.CREATE | flags.ONLYDIR
         with contextlib.suppress(OSError):  # the user's limit of watches
             self._paths[self._inotify.add_watch(f"{root}{path}", mask)] = path
         for name, child in node.children.items():
             self.add_all(root, child, f"{path}/{name}")
 
+    def _events(self) -> list[Event]:
+        events, self._waiting = self._waiting, []
+        return events + (self._inotify.read(timeout=0) if self._inotify is not None else [])
+
+    def forget_attributes(self) -> None:
+        """Forget what a look itself does: it changes modes, to read what may not be read."""
+        self._waiting = [one for one in self._events() if not one.mask & self._flags.ATTRIB]
+
     def read(self) -> tuple[set[str], set[str], set[str]]:
-        """The files closed after writing, the directories moved away and the files made anew
-        (which may have got the inode number of the one before), since the last call."""
-        opened: set[str] = set()
+        """What happened since the last call.
+
+        Returns:
+            The files closed after writing with all that was given attributes, the directories
+            moved away, and the files made anew (which may have got the inode number of the one
+            before).
+        """
+        touched: set[str] = set()
         moved: set[str] = set()
         made: set[str] = set()
-        for event in self._inotify.read(timeout=0) if self._inotify is not None else ():
-            path = f"{self._paths.get(event.wd, '')}/{event.name}"
-            if event.mask & self._flags.ISDIR:
+        for event in self._events():
+            directory = self._paths.get(event.wd, "")
+            path = f"{directory}/{event.name}" if event.name else directory
+            if event.mask & self._flags.ATTRIB:
+                touched.add(path)
+            elif event.mask & self._flags.ISDIR:
                 if event.mask & self._flags.MOVED_FROM:
                     moved.add(path)
             elif event.mask & self._flags.CREATE:
                 made.add(path)
             elif event.mask & self._flags.CLOSE_WRITE:
-                opened.add(path)
-        return opened, moved, made
+                touched.add(path)
+        return touched, moved, made
 
     def close(self) -> None:
         """Stop watching."""
