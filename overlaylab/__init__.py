@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from .changes import Change
+from .image import Image
 from .lab import Lab
 from .layer import Layer
 from .overlay import Overlay
 
-__all__ = ["Change", "Lab", "Layer", "Overlay", "load_ipython_extension"]
+__all__ = ["Change", "Image", "Lab", "Layer", "Overlay", "load_ipython_extension"]
 
 
 def load_ipython_extension(ipython: object) -> None:

@@ -68,6 +68,10 @@ class MountBusy(MountRefused):
     """Something still uses the mount."""
 
 
+class BadImage(OverlaylabError, ValueError):
+    """An image, or a file that should hold one, that is damaged, dishonest or not understood."""
+
+
 class ShellFailed(OverlaylabError):
     """A script returned a non-zero status and ``check=True`` was given."""
 

@@ -20,7 +20,7 @@ from .errors import BadLower, BadName, LabClosed, NoSuchOverlay, ScratchFull
 from .layer import Content, Layer, check_lowers, check_name, write_content
 from .overlay import Overlay
 from .text import listed
-from .trees import copy_tree, remove_tree
+from .trees import remove_tree
 
 _open: weakref.WeakSet[Lab] = weakref.WeakSet()
 _numbers = itertools.count()
@@ -141,13 +141,19 @@ class Lab:
             ScratchFull: there is no room for it; nothing is left of it.
         """
         content = {} if content is None else content
-        return self._new_layer(name, lambda path: write_content(str(path), content, name))
+        return self.new_layer(name, lambda path: write_content(str(path), content, name))
 
-    def freeze(self, name: str, directory: Path) -> Layer:
-        """Make a layer that is a copy of `directory`; see :meth:`Overlay.commit`."""
-        return self._new_layer(name, lambda path: copy_tree(str(directory), str(path)))
+    def new_layer(self, name: str, fill: Callable[[Path], None]) -> Layer:
+        """Make a layer of whatever `fill` puts into a new directory.
 
-    def _new_layer(self, name: str, fill: Callable[[Path], None]) -> Layer:
+        Args:
+            name: its name, new in this lab.
+            fill: called with the empty directory; if it raises, nothing is left.
+
+        Raises:
+            BadName: the name cannot be used, or is used.
+            ScratchFull: there is no room for it.
+        """
         self.check_open()
         self._check_new(name, "layer", self.layers)
         with self._directory("layers", name) as path:

@@ -14,6 +14,7 @@ from .errors import BadLower, NotMounted, OverlaylabError, ShellFailed, ShellTim
 from .layer import Layer, check_lowers, check_path
 from .lookup import Lookup, lookup
 from .text import Table, listed, printable
+from .trees import copy_tree
 
 if TYPE_CHECKING:
     from .draw import Diagram
@@ -322,7 +323,8 @@ class Overlay:
             NotMounted: the overlay is read-only: it has no upper.
             ScratchFull: there is no room for the copy; nothing is left of it.
         """
-        return self._open_lab().freeze(name, self.upper)
+        upper = str(self.upper)
+        return self._open_lab().new_layer(name, lambda path: copy_tree(upper, str(path)))
 
     def unmount(self) -> None:
         """Take the view away. Layers and upper stay; a second call does nothing.

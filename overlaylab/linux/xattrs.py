@@ -50,14 +50,16 @@ def marks(path: str) -> dict[str, bytes]:
 
 
 def set_mark(path: str, mark: str, value: bytes) -> None:
-    """Give `path` a mark, as the ``userxattr`` option would name it.
+    """Give `path` a mark, under the name that a mount by this process would look for.
 
-    Where the filesystem refuses it is remembered by this process.
+    The machine's root alone may set ``trusted.*``. Where the filesystem refuses both, it is
+    remembered by this process.
     """
-    try:
-        os.setxattr(path, f"user.overlay.{mark}", value, follow_symlinks=False)
-    except (OSError, AttributeError):
-        _remembered.setdefault(path, {})[mark] = value
+    for prefix in PREFIXES:
+        with contextlib.suppress(OSError, AttributeError):
+            os.setxattr(path, prefix + mark, value, follow_symlinks=False)
+            return
+    _remembered.setdefault(path, {})[mark] = value
 
 
 def forget_marks(path: str) -> None:

@@ -1,0 +1,180 @@
+"""The pieces an image file is made of, each named by the SHA-256 of its bytes: its digest."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from ..errors import BadImage
+from .tarwriter import CHUNK
+
+Compression = Literal["none", "gzip", "zstd"]
+
+#: Uncompressed bytes of a layer that are believed: what gzip can do at best, and some.
+_RATIO = 1100
+_ALWAYS = 1 << 30
+
+
+@dataclass(frozen=True)
+class Blob:
+    """Some bytes in a file.
+
+    Attributes:
+        path: the file.
+        offset: where they begin.
+        size: how many there are.
+    """
+
+    path: Path
+    offset: int
+    size: int
+
+    def chunks(self) -> Iterator[bytes]:
+        """The bytes, about 1 MiB at a time.
+
+        Raises:
+            BadImage: the file is shorter.
+        """
+        left = self.size
+        with open(self.path, "rb", buffering=0) as file:
+            file.seek(self.offset)
+            while left:
+                piece = file.read(min(left, CHUNK))
+                if not piece:
+                    raise BadImage(f"{self.path} is cut short: get it again.")
+                left -= len(piece)
+                yield piece
+
+
+def digest_of(data: bytes) -> str:
+    """``sha256:`` and 64 digits."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def digest_hex(digest: object) -> str:
+    """The digits of a digest.
+
+    Raises:
+        BadImage: it is none that is understood.
+    """
+    if not isinstance(digest, str) or not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
+        raise BadImage(f"{digest!r} is no SHA-256 digest: the image is damaged, get it again.")
+    return digest.removeprefix("sha256:")
+
+
+def check(chunks: Iterable[bytes], digest: str) -> Iterator[bytes]:
+    """Pass `chunks` on.
+
+    Raises:
+        BadImage: at the end, if their digest is not `digest`.
+    """
+    hasher = hashlib.sha256()
+    for chunk in chunks:
+        hasher.update(chunk)
+        yield chunk
+    found = "sha256:" + hasher.hexdigest()
+    if found != digest:
+        raise BadImage(
+            f"The digest of a part of this image is {found[:19]}… and should be {digest[:19]}…: "
+            "the file is damaged, get it again."
+        )
+
+
+def compressor(kind: Compression) -> tuple[Callable[[bytes], bytes], Callable[[], bytes]]:
+    """Two functions: one that compresses a piece, one that gives what is left."""
+    if kind == "none":
+        return (lambda piece: piece), (lambda: b"")
+    if kind == "gzip":
+        squeezing = zlib.compressobj(wbits=31)  # a gzip header, without a time
+        return squeezing.compress, squeezing.flush
+    zstd = _zstd()
+    packing = zstd.ZstdCompressor()
+    return packing.compress, packing.flush
+
+
+def _zstd() -> Any:
+    """The module, which Python has since 3.14 and others get from backports.zstd."""
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    return zstd
+
+
+def decompress(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    """A layer's tar, whatever it is compressed with, which its first bytes say.
+
+    Args:
+        chunks: the blob's bytes.
+        size: how many there are.
+
+    Raises:
+        BadImage: it is damaged, or grows beyond what an honest layer does.
+    """
+    first = next(chunks, b"")
+    rest = _again(first, chunks)
+    if first.startswith(b"\x1f\x8b"):
+        yield from _bounded(_gunzip(rest), size)
+    elif first.startswith(b"\x28\xb5\x2f\xfd"):
+        yield from _bounded(_unzstd(rest), size)
+    else:
+        yield from rest
+
+
+def _again(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from chunks
+
+
+def _bounded(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
+    most = max(_ALWAYS, _RATIO * size)
+    total = 0
+    for chunk in chunks:
+        total += len(chunk)
+        if total > most:
+            raise BadImage(
+                f"A layer of {size:,} bytes unpacks to more than {most:,}, which no honest one "
+                "does: do not use this image."
+            )
+        yield chunk
+
+
+def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    inflating = zlib.decompressobj(wbits=31)
+    try:
+        for chunk in chunks:
+            while chunk:
+                if inflating.eof:  # gzip files may follow one another
+                    inflating = zlib.decompressobj(wbits=31)
+                yield inflating.decompress(chunk, CHUNK)
+                chunk = inflating.unconsumed_tail or inflating.unused_data
+    except zlib.error as error:
+        raise BadImage(f"A layer is damaged ({error}): get the image again.") from None
+    if not inflating.eof:
+        raise BadImage("A layer's gzip data is cut short: get the image again.")
+
+
+def _unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    zstd = _zstd()
+    unpacking = zstd.ZstdDecompressor()
+    try:
+        for chunk in chunks:
+            while chunk or not (unpacking.eof or unpacking.needs_input):
+                if unpacking.eof:  # frames may follow one another
+                    chunk, unpacking = chunk or unpacking.unused_data, zstd.ZstdDecompressor()
+                yield unpacking.decompress(chunk, CHUNK)
+                chunk = unpacking.unused_data if unpacking.eof else b""
+    except zstd.ZstdError as error:
+        raise BadImage(f"A layer is damaged ({error}): get the image again.") from None
+    if not unpacking.eof:
+        raise BadImage("A layer's zstd data is cut short: get the image again.")
+
+
+#: A JSON object, as it comes from a file of an image.
+Json = dict[str, Any]

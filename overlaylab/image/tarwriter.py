@@ -1,0 +1,202 @@
+"""A layer's directory as the tar that an image holds: the same bytes for the same layer.
+
+Whiteouts become empty files ``.wh.NAME``, an opaque directory gets one called ``.wh..wh..opq``
+(OCI image-spec, layer.md, "Whiteouts"). Entries are sorted, as a walk goes. What ustar has no
+room for (long names, bytes that are no UTF-8, xattrs, huge numbers) goes into a pax header.
+The headers are written here and not by tarfile, which takes eight times as long for them.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+
+from ..layer import Layer
+from ..linux import xattrs
+from ..trees import set_readable
+
+WHITEOUT = ".wh."
+OPAQUE = ".wh..wh..opq"
+
+BLOCK = 512
+#: Bytes that are handed on at a time.
+CHUNK = 1 << 20
+
+_TYPES = {stat.S_IFREG: b"0", stat.S_IFLNK: b"2", stat.S_IFDIR: b"5", stat.S_IFIFO: b"6"}
+_DEVICES = {stat.S_IFCHR: b"3", stat.S_IFBLK: b"4"}
+#: Xattrs of one machine alone, which would be wrong on another.
+_LOCAL = ("security.selinux", "security.ima", "security.evm")
+
+
+def tar_chunks(directory: str | os.PathLike[str], latest: int = 0) -> Iterator[bytes]:
+    """The tar of the layer in `directory`, in pieces of about 1 MiB, however large a file is.
+
+    Files that belong to the user of this process belong to root in the tar, as in a user
+    namespace. Sockets, which no tar can hold, are left out.
+
+    Args:
+        directory: the layer.
+        latest: a time in seconds since 1970. Later modification times become this one, so that
+            the time at which a layer was made does not change its digest (the rule of
+            SOURCE_DATE_EPOCH).
+
+    Raises:
+        OSError: something cannot be read.
+        BadLower: `directory` is no directory.
+    """
+    pending: list[bytes] = []
+    size = 0
+    for piece in _pieces(Layer(directory), latest):
+        pending.append(piece)
+        size += len(piece)
+        if size >= CHUNK:
+            yield b"".join(pending)
+            pending, size = [], 0
+    pending.append(bytes(2 * BLOCK))
+    yield b"".join(pending)
+
+
+def _pieces(layer: Layer, latest: int) -> Iterator[bytes]:
+    root = str(layer.path)
+    me, mine = os.getuid(), os.getgid()
+    linked: dict[tuple[int, int], bytes] = {}
+    for path, entry in layer.walk():
+        status = entry.stat
+        name = os.fsencode(path)
+        uid, gid = status.st_uid, status.st_gid
+        owner = (0 if uid == me else uid, 0 if gid == mine else gid)
+        seconds = min(int(status.st_mtime), latest)
+        if entry.kind == "whiteout":
+            head, _, last = name.rpartition(b"/")
+            hidden = (head + b"/" if head else b"") + os.fsencode(WHITEOUT) + last
+            yield header(hidden, b"0", 0o600, owner, 0, seconds)
+            continue
+        kind = stat.S_IFMT(status.st_mode)
+        if kind == stat.S_IFSOCK:
+            continue
+        mode = stat.S_IMODE(status.st_mode)
+        place = f"{root}/{path}"
+        extra = _extra(place)
+        if entry.kind == "directory":
+            yield header(name + b"/", b"5", mode, owner, 0, seconds, extra=extra)
+            if entry.opaque:
+                yield header(name + b"/" + os.fsencode(OPAQUE), b"0", mode, owner, 0, seconds)
+            continue
+        if status.st_nlink > 1:
+            first = linked.setdefault((status.st_dev, status.st_ino), name)
+            if first is not name:
+                yield header(name, b"1", mode, owner, 0, seconds, first)
+                continue
+        if entry.kind == "file":
+            yield header(name, b"0", mode, owner, status.st_size, seconds, extra=extra)
+            yield from _data(place, status.st_size)
+        elif entry.kind == "symlink":
+            target = os.fsencode(os.readlink(place))
+            yield header(name, b"2", mode, owner, 0, seconds, target, extra=extra)
+        else:
+            numbers = (os.major(status.st_rdev), os.minor(status.st_rdev))
+            letter = _TYPES.get(kind) or _DEVICES[kind]
+            yield header(name, letter, mode, owner, 0, seconds, device=numbers, extra=extra)
+
+
+def _extra(place: str) -> list[tuple[bytes, bytes]]:
+    """The pax records of the xattrs that are not overlayfs's own."""
+    found = xattrs.of_user(place)
+    return [
+        (b"SCHILY.xattr." + os.fsencode(name), value)
+        for name, value in sorted(found.items())
+        if name not in _LOCAL
+    ]
+
+
+def _data(place: str, size: int) -> Iterator[bytes]:
+    """A file's bytes, filled up to whole blocks.
+
+    Raises:
+        OSError: it cannot be read, or became shorter meanwhile.
+    """
+    left = size
+    with set_readable(place), open(place, "rb", buffering=0) as file:
+        while left:
+            piece = file.read(min(left, CHUNK))
+            if not piece:
+                raise OSError(f"{place} became shorter while it was read")
+            left -= len(piece)
+            yield piece
+    if size % BLOCK:
+        yield bytes(BLOCK - size % BLOCK)
+
+
+def header(
+    name: bytes,
+    kind: bytes,
+    mode: int,
+    owner: tuple[int, int],
+    size: int,
+    seconds: int,
+    link: bytes = b"",
+    *,
+    device: tuple[int, int] = (0, 0),
+    extra: list[tuple[bytes, bytes]] | None = None,
+) -> bytes:
+    """The header blocks of an entry: ustar (POSIX.1-1988), after a pax one (2001) if needed."""
+    records = extra or []
+    if len(name) > 100 or not name.isascii():
+        records = [*records, (b"path", name)]
+    if len(link) > 100 or not link.isascii():
+        records = [*records, (b"linkpath", link)]
+    uid, gid = owner
+    for key, value, most in ((b"uid", uid, 0o7777777), (b"gid", gid, 0o7777777)):
+        if value > most:
+            records = [*records, (key, b"%d" % value)]
+    if size > 0o77777777777:
+        records = [*records, (b"size", b"%d" % size)]
+    if seconds < 0:
+        records = [*records, (b"mtime", b"%d" % seconds)]
+    before = b""
+    if records:
+        body = b"".join(_record(key, value) for key, value in records)
+        before = _ustar(b"pax", b"x", 0o644, 0, 0, len(body), 0, b"", (0, 0))
+        before += body + bytes(-len(body) % BLOCK)
+    number = min(size, 0o77777777777)
+    uid, gid = min(uid, 0o7777777), min(gid, 0o7777777)
+    return before + _ustar(name, kind, mode, uid, gid, number, max(seconds, 0), link, device)
+
+
+def _record(key: bytes, value: bytes) -> bytes:
+    """``LENGTH KEY=VALUE\\n``, where the length counts itself."""
+    rest = len(key) + len(value) + 3
+    length = rest + len(str(rest))
+    length = rest + len(str(length))
+    return b"%d %s=%s\n" % (length, key, value)
+
+
+def _ustar(
+    name: bytes,
+    kind: bytes,
+    mode: int,
+    uid: int,
+    gid: int,
+    size: int,
+    seconds: int,
+    link: bytes,
+    device: tuple[int, int],
+) -> bytes:
+    before = b"%s%07o\0%07o\0%07o\0%011o\0%011o\0" % (
+        name[:100].ljust(100, b"\0"),
+        mode,
+        uid,
+        gid,
+        size,
+        seconds,
+    )
+    after = b"%s%sustar\x0000%s%07o\0%07o\0%s" % (
+        kind,
+        link[:100].ljust(100, b"\0"),
+        bytes(64),
+        *device,
+        bytes(167),
+    )
+    checksum = sum(before) + sum(after) + 8 * ord(" ")
+    return b"%s%06o\0 %s" % (before, checksum, after)
