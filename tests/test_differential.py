@@ -146,7 +146,7 @@ linking = {"hard link", "hard link over", "py link"}
 LEAVE_PIPES_CLOSED = {
     *("chmod", "chmod -R", "touch", "touch -d", "unlink", "rmdir", "rm -r", "rm -f", "mkdir"),
     *("mkdir -p", "mkfifo", "make again", "there and back", "symlink", "symlink over"),
-    *("hard link", "hard link over", "mv", "mv -T", "mv -f", "swap", ":", "create"),
+    *("hard link", "hard link over", "mv", "mv -T", "mv -f", "swap"),
     *(name for name in PYTHON if name.startswith("py ")),
 }
 
