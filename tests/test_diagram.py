@@ -381,3 +381,22 @@ def test_a_dot_on_path_is_preferred_and_graphviz_pure_the_other(
         assert svg.engine() == shutil.which("graphviz-pure", path=sysconfig.get_path("scripts"))
     finally:
         svg.engine.cache_clear()
+
+
+def test_a_file_replaced_more_than_once_has_no_arrow(lab: Lab):
+    """As ``sed -i`` does; the second time it may get the inode number of the copy."""
+    web = lab.mount("web", lower=[lab.layer("base", {"file": "x"})])
+    with open(web.merged / "file", "r+"):
+        pass
+    assert "↑base" in repr(web.diagram())
+    for text in ("1", "2", "3"):
+        (web.merged / "new").write_text(text)
+        (web.merged / "new").rename(web.merged / "file")
+    assert "↑" not in repr(web.diagram())
+
+
+def test_a_file_moved_away_and_back_keeps_its_arrow(lab: Lab):
+    web = lab.mount("web", lower=[lab.layer("base", {"file": "x"})])
+    (web.merged / "file").rename(web.merged / "away")
+    (web.merged / "away").rename(web.merged / "file")
+    assert "↑base" in repr(web.diagram())

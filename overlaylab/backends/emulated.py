@@ -383,7 +383,8 @@ class _Watch:
         if self._inotify is None or not stat.S_ISDIR(node.status.st_mode):
             return
         flags = self._flags
-        mask = flags.CLOSE_WRITE | flags.ATTRIB | flags.MOVED_FROM | flags.CREATE | flags.ONLYDIR
+        moves = flags.MOVED_FROM | flags.MOVED_TO
+        mask = flags.CLOSE_WRITE | flags.ATTRIB | flags.CREATE | moves | flags.ONLYDIR
         with contextlib.suppress(OSError):  # the user's limit of watches
             self._paths[self._inotify.add_watch(f"{root}{path}", mask)] = path
         for name, child in node.children.items():
@@ -408,6 +409,7 @@ class _Watch:
         touched: set[str] = set()
         moved: set[str] = set()
         made: set[str] = set()
+        moving: dict[int, bool] = {}  # a move's cookie → was the file made anew?
         for event in self._events():
             directory = self._paths.get(event.wd, "")
             path = f"{directory}/{event.name}" if event.name else directory
@@ -418,6 +420,14 @@ class _Watch:
                     moved.add(path)
             elif event.mask & self._flags.CREATE:
                 made.add(path)
+            elif event.mask & self._flags.MOVED_FROM:
+                moving[event.cookie] = path in made
+                made.discard(path)
+            elif event.mask & self._flags.MOVED_TO:
+                # From a directory that is not watched, because it is new itself: made anew.
+                made.discard(path)
+                if moving.get(event.cookie, True):
+                    made.add(path)
             elif event.mask & self._flags.CLOSE_WRITE:
                 touched.add(path)
         return touched, moved, made
