@@ -259,7 +259,7 @@ def test_a_process_with_threads_stays_plain_and_says_why():
     )
     mode, refusal = python("-c", code).stdout.strip().split(" ", 1)
     assert mode == "plain"
-    assert "unshare(CLONE_NEWUSER|CLONE_NEWNS) was refused: Invalid argument" in refusal
+    assert "unshare(CLONE_NEWUSER|CLONE_NEWNS) was refused: EINVAL, Invalid argument" in refusal
 
 
 def test_this_run_knows_in_which_namespace_it_is():
