@@ -193,6 +193,16 @@ def test_an_xattr_set_to_the_value_that_it_has_copies_up(lab: Lab, path: str):
     assert (web.upper / path).exists()
 
 
+def test_opening_a_pipe_copies_nothing_up(lab: Lab):
+    base = lab.layer("base")
+    os.mkfifo(base.path / "pipe")
+    web = lab.mount("web", lower=[base])
+    os.close(os.open(web.merged / "pipe", os.O_RDWR | os.O_NONBLOCK))
+    assert web.changes() == []
+    os.chmod(web.merged / "pipe", 0o600)
+    assert kinds(web) == {"pipe": "copied-up"}
+
+
 def test_a_sparse_file_stays_sparse(lab: Lab):
     base = lab.layer("base", {"disk.img": ""})
     os.truncate(base.path / "disk.img", 64 * MIB)

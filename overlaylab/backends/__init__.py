@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from ..linux.sandbox import Finished
+from ..linux.sandbox import Finished, Root
 
 
 class Backend(Protocol):
@@ -49,5 +49,10 @@ class Backend(Protocol):
     def fences(self) -> list[str]:
         """What keeps a script from writing elsewhere; see :func:`.sandbox.kinds`."""
 
-    def run(self, script: str, merged: Path, tmp: Path, timeout: float) -> Finished:
-        """Run a shell script in `merged` behind a fence; see :mod:`overlaylab.linux.sandbox`."""
+    def run(
+        self, script: str, merged: Path, tmp: Path, timeout: float, root: Root | None = None
+    ) -> Finished:
+        """Run a shell script in `merged` behind a fence; see :mod:`overlaylab.linux.sandbox`.
+
+        With `root` it sees merged as its ``/``.
+        """

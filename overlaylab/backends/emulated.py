@@ -108,10 +108,17 @@ class EmulatedBackend:
         """See :meth:`.Backend.fences`."""
         return sandbox.kinds(mounts=False)
 
-    def run(self, script: str, merged: Path, tmp: Path, timeout: float) -> sandbox.Finished:
+    def run(
+        self,
+        script: str,
+        merged: Path,
+        tmp: Path,
+        timeout: float,
+        root: sandbox.Root | None = None,
+    ) -> sandbox.Finished:
         """See :meth:`.Backend.run`."""
-        writable = self._views[merged].upper is not None
-        fence = sandbox.Fence(str(merged), str(tmp), mounts=False, read_only=not writable)
+        sealed = self._views[merged].upper is None
+        fence = sandbox.Fence(str(merged), str(tmp), mounts=False, read_only=sealed, root=root)
         return sandbox.run(script, fence, timeout)
 
 
@@ -298,7 +305,9 @@ class _View:
         if directory:
             below = () if old.pure else step(self.roots, places, name).places
             return self._update(path, old, below)
-        if status.st_ctime_ns == old.status.st_ctime_ns and path not in self._touched:
+        # A pipe or device that is opened is not copied up: it has no content in a layer.
+        touched = path in self._touched and stat.S_ISREG(status.st_mode)
+        if status.st_ctime_ns == old.status.st_ctime_ns and not touched:
             return False
         os.makedirs(os.path.dirname(upper), exist_ok=True)
         copy_entry(merged, upper)

@@ -64,6 +64,14 @@ class KernelBackend:
         """See :meth:`.Backend.fences`."""
         return sandbox.kinds(mounts=True)
 
-    def run(self, script: str, merged: Path, tmp: Path, timeout: float) -> sandbox.Finished:
+    def run(
+        self,
+        script: str,
+        merged: Path,
+        tmp: Path,
+        timeout: float,
+        root: sandbox.Root | None = None,
+    ) -> sandbox.Finished:
         """See :meth:`.Backend.run`."""
-        return sandbox.run(script, sandbox.Fence(str(merged), str(tmp), mounts=True), timeout)
+        fence = sandbox.Fence(str(merged), str(tmp), mounts=True, root=root)
+        return sandbox.run(script, fence, timeout)
