@@ -1,10 +1,14 @@
-"""The command line: ``overlaylab doctor`` and ``overlaylab diff``."""
+"""The command line: ``overlaylab doctor``, ``overlaylab diff`` and ``overlaylab inspect``."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
+import json
+import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from .errors import OverlaylabError
 
@@ -23,12 +27,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     diff.add_argument(
         "--lower", nargs="+", required=True, metavar="DIR", help="the lowers, the top one first"
     )
+    inspect = commands.add_parser("inspect", help="where the bytes of an image are")
+    inspect.add_argument(
+        "image", help="an OCI layout, what 'docker save' wrote, or the name of an image"
+    )
+    inspect.add_argument("--json", action="store_true", help="for a program")
     options = parser.parse_args(arguments)
     try:
         if options.command == "doctor":
             from .doctor import doctor
 
             print(doctor())
+        elif options.command == "inspect":
+            _inspect(options.image, as_json=options.json)
         else:
             from .overlay import Overlay
 
@@ -36,7 +47,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OverlaylabError, OSError) as error:
         print(f"overlaylab: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("overlaylab: stopped", file=sys.stderr)
+        return 130
     return 0
+
+
+def _inspect(name: str, *, as_json: bool) -> None:
+    from .image import Image
+    from .image.engine import from_engine
+
+    found = contextlib.nullcontext(Image.load(name)) if os.path.exists(name) else from_engine(name)
+    with found as image:
+        report = image.report(_progress(time.monotonic()) if sys.stderr.isatty() else None)
+    print(json.dumps(report.to_json(), indent=2) if as_json else report)
+
+
+def _progress(began: float) -> Callable[[int, int], None]:
+    """A bar on the terminal, for what takes longer than a second; it is gone at the end."""
+
+    def show(done: int, number: int) -> None:
+        if time.monotonic() - began > 1:
+            bar = "#" * (done * 30 // max(number, 1))
+            line = "" if done == number else f"[{bar:30}] layer {done + 1} of {number}"
+            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+
+    return show
 
 
 if __name__ == "__main__":

@@ -72,6 +72,10 @@ class BadImage(OverlaylabError, ValueError):
     """An image, or a file that should hold one, that is damaged, dishonest or not understood."""
 
 
+class BadDockerfile(OverlaylabError, ValueError):
+    """A Dockerfile that is not understood, or one of whose commands failed."""
+
+
 class ShellFailed(OverlaylabError):
     """A script returned a non-zero status and ``check=True`` was given."""
 

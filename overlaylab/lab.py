@@ -161,6 +161,16 @@ class Lab:
         self.layers[name] = Layer(path, name)
         return self.layers[name]
 
+    def remove_layer(self, name: str) -> None:
+        """Remove a layer that nothing uses any more.
+
+        Raises:
+            BadLower: this lab has none of that name.
+        """
+        layer = self._lower(name)
+        del self.layers[name]
+        remove_tree(str(layer.path))
+
     def mount(
         self, name: str, *, lower: Sequence[Layer | str | os.PathLike[str]], upper: bool = True
     ) -> Overlay:

@@ -18,7 +18,7 @@ BINDER = ROOT / ".binder"
 def test_the_files_say_what_binder_needs() -> None:
     environment = yaml.safe_load((BINDER / "environment.yml").read_text())
     assert any(entry.startswith("python=3.") for entry in environment["dependencies"])
-    assert (BINDER / "apt.txt").read_text().split() == ["busybox-static"]
+    assert (BINDER / "apt.txt").read_text().split() == ["busybox-static", "proot"]
     post_build = BINDER / "postBuild"
     assert os.access(post_build, os.X_OK)
     script = post_build.read_text()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .build import Build, base_image, build
 from .image import Image, ImageLayer
 
-__all__ = ["Image", "ImageLayer"]
+__all__ = ["Build", "Image", "ImageLayer", "base_image", "build"]

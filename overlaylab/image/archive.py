@@ -43,8 +43,9 @@ Files = Callable[[str], Blob | None]
 
 def load(path: Path) -> Image:
     """See :meth:`.Image.load`."""
-    if not path.exists():
-        raise BadImage(f"{path} does not exist: check the name.")
+    if not path.is_dir() and not path.is_file():
+        what = "is neither a file nor a directory" if os.path.lexists(path) else "does not exist"
+        raise BadImage(f"{path} {what}: check the name.")
     try:
         files = _in_directory(path) if path.is_dir() else _in_tar(path)
         if files("index.json") is not None and files("oci-layout") is not None:
@@ -52,7 +53,7 @@ def load(path: Path) -> Image:
         if files("manifest.json") is not None:
             return _load_docker(files)
     except RecursionError:
-        raise BadImage(f"{path} holds JSON that is nested too deep: do not use it.") from None
+        raise BadImage(f"{path} is nested too deep: do not use it.") from None
     raise BadImage(
         f"{path} is no image: give an OCI layout (it has index.json) or what 'docker save' wrote "
         "(it has manifest.json)."
@@ -63,7 +64,10 @@ def _in_directory(path: Path) -> Files:
     root = os.path.realpath(path)
 
     def find(name: str) -> Blob | None:
-        place = os.path.realpath(os.path.join(root, name))
+        try:
+            place = os.path.realpath(os.path.join(root, name))
+        except ValueError:  # a zero byte, or half a character
+            return None
         if not place.startswith(root + "/") or not os.path.isfile(place):
             return None
         return Blob(Path(place), 0, os.path.getsize(place))
@@ -73,6 +77,7 @@ def _in_directory(path: Path) -> Files:
 
 def _in_tar(path: Path) -> Files:
     """The files of a tar, which has to be uncompressed, for it is not read from end to end."""
+    length = path.stat().st_size
     members: dict[str, tarfile.TarInfo] = {}
     try:
         with tarfile.open(path, "r:") as archive:
@@ -80,7 +85,7 @@ def _in_tar(path: Path) -> Files:
                 if number == _MOST_OF_MEMBERS:
                     raise BadImage(f"{path} has too many entries for an image: do not use it.")
                 members[posixpath.normpath(member.name)] = member
-    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
+    except (tarfile.TarError, EOFError, ValueError, OverflowError, OSError, MemoryError) as error:
         raise BadImage(
             f"{path} is no image, or is damaged ({error}): give an OCI layout or what "
             "'docker save' wrote, and unpack it first if it is compressed."
@@ -93,6 +98,8 @@ def _in_tar(path: Path) -> Files:
             member = members.get(posixpath.normpath(target))
         if member is None or not member.isreg() or member.issparse():
             return None
+        if member.size < 0 or member.offset_data + member.size > length:
+            raise BadImage(f"{path} is cut short: get it again.")
         return Blob(path, member.offset_data, member.size)
 
     return find
@@ -115,7 +122,7 @@ def _load_oci(files: Files) -> Image:
         kind = one.get("mediaType")
         if not isinstance(kind, str) or ".tar" not in kind:
             raise BadImage(
-                f"{kind!r} is no kind of layer that overlaylab knows: use another image."
+                f"{repr(kind)[:80]} is no kind of layer that overlaylab knows: use another image."
             )
         sources.append((_blob(files, one), one["digest"]))
     return _image(config, sources)
@@ -143,7 +150,7 @@ def _load_docker(files: Files) -> Image:
     for layer in layers:
         blob = files(layer) if isinstance(layer, str) else None
         if blob is None:
-            raise BadImage(f"The archive lacks the layer {layer!r}: save the image again.")
+            raise BadImage(f"The archive lacks the layer {repr(layer)[:80]}: save the image again.")
         sources.append((blob, None))
     return _image(_json(files, name), sources)
 
@@ -387,7 +394,10 @@ def _add_layer(
 
 
 def _add_json(store: _Store, value: object, name: str) -> tuple[str, int]:
-    data = json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
+    try:
+        data = json.dumps(value, separators=(",", ":"), sort_keys=True).encode()
+    except (RecursionError, TypeError, ValueError) as error:
+        raise BadImage(f"The image's config cannot be written ({error}): correct it.") from None
     return store.add(iter([data]), name)
 
 

@@ -18,6 +18,7 @@ from .tarwriter import tar_chunks
 
 if TYPE_CHECKING:
     from ..lab import Lab
+    from .report import Report
 
 Format = Literal["oci", "docker-archive"]
 
@@ -70,8 +71,8 @@ class ImageLayer:
 
     @property
     def size(self) -> int:
-        """The bytes of all its files, which is what Docker calls the size of a layer."""
-        return sum(entry.size for entry in self.entries())
+        """What Docker calls the size of a layer: the bytes of its files and of links' targets."""
+        return sum(entry.stored for entry in self.entries())
 
 
 @dataclass
@@ -182,13 +183,68 @@ class Image:
             The layers, the top one first, as a mount takes them.
 
         Raises:
-            BadImage: a layer is damaged or dishonest; nothing is left of it.
+            BadImage: a layer is damaged or dishonest; no layer is left.
             BadName: a name is used already.
         """
-        made = []
-        for number, layer in enumerate(self.layers, 1):
-            made.append(lab.new_layer(f"{prefix}{number}", _filler(layer)))
-        return made[::-1]
+        made: list[Layer] = []
+        try:
+            for number, layer in enumerate(self.layers, 1):
+                made.insert(0, lab.new_layer(f"{prefix}{number}", _filler(layer, made)))
+        except BaseException:
+            for one in made:
+                lab.remove_layer(one.name)
+            raise
+        return made
+
+    def report(self, progress: Callable[[int, int], None] | None = None) -> Report:
+        """Where the bytes are: what each layer stores, and what of it nobody sees.
+
+        Args:
+            progress: called with the number of layers that were read, and of all.
+
+        Raises:
+            BadImage: a layer is damaged or dishonest.
+        """
+        from .report import report
+
+        return report(self, progress)
+
+    def squash(self, lab: Lab, name: str = "squashed", *, keep: int = 0) -> Image:
+        """Put all layers but the lowest ones into one, as ``docker build --squash`` does.
+
+        The price: the new layer is shared with no other image, and the cache of a build does
+        not know it.
+
+        Args:
+            lab: where the new layer is made.
+            name: what to call it; the layers on the way are called `name` and a number.
+            keep: how many layers stay as they are, from the bottom: those of the base.
+
+        Raises:
+            BadImage: there are not that many layers, or one is damaged.
+            BadName: the name cannot be used, or is used.
+        """
+        from .squash import squash
+
+        return squash(self, lab, name, keep)
+
+    def flatten(self, lab: Lab, name: str = "flat") -> Image:
+        """Keep only what a container would see, as ``docker export | docker import`` does.
+
+        The price: no layer is shared any more, and what to run (the config) and the history
+        are gone.
+
+        Args:
+            lab: where the new layer is made.
+            name: what to call it.
+
+        Raises:
+            BadImage: a layer is damaged.
+            BadName: the name cannot be used, or is used.
+        """
+        from .squash import flatten
+
+        return flatten(self, lab, name)
 
     def steps(self) -> list[tuple[str, ImageLayer | None]]:
         """What made the image, the oldest first: words, and the layer they made, if any."""
@@ -200,8 +256,9 @@ class Image:
         return found + [("?", layer) for layer in left]
 
 
-def _filler(layer: ImageLayer) -> Callable[[Path], None]:
-    return lambda path: unpack(layer.chunks(), str(path))
+def _filler(layer: ImageLayer, below: Sequence[Layer]) -> Callable[[Path], None]:
+    roots = [str(one.path) for one in below]
+    return lambda path: unpack(layer.chunks(), str(path), roots)
 
 
 def time_text(seconds: int) -> str:

@@ -9,16 +9,21 @@ tar has neither of the things for which one needs it: sparse formats and damaged
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import re
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
+from zlib import adler32
 
 from ..errors import BadImage
 from ..layer import read_entry
+from ..lookup import Place, step, top
 from ..text import printable
-from ..trees import make_opaque, make_whiteout, remove_tree
+from ..trees import copy_attributes, make_opaque, make_whiteout, remove_tree
 from .tarwriter import BLOCK, OPAQUE, WHITEOUT
 
 TarKind = Literal["file", "hard link", "symlink", "device", "directory", "pipe"]
@@ -37,7 +42,11 @@ _KINDS: dict[bytes, TarKind] = {
 #: No honest pax header is longer than this.
 _MOST_OF_HEADER = 1 << 20
 _NAME_MAX, _PATH_MAX = 255, 4096
+#: Deeper than any honest tree, and not too deep for those who walk it.
+_DEEPEST = 200
 _ZEROS = bytes(1 << 16)
+#: A name in which this is not found has nothing to be cleaned but a final slash.
+_UNTIDY = re.compile(r"^/|//|\0|(?:^|/)\.")
 
 
 @dataclass(slots=True)
@@ -75,6 +84,11 @@ class TarEntry:
     def parent(self) -> str:
         """The directory that it is in; ``""`` for the root."""
         return self.path.rpartition("/")[0]
+
+    @property
+    def stored(self) -> int:
+        """What Docker counts for it: the bytes of a file, or of a symbolic link's target."""
+        return len(os.fsencode(self.link)) if self.kind == "symlink" else self.size
 
     @property
     def hides(self) -> str | None:
@@ -126,6 +140,15 @@ class _Reader:
             missing -= len(chunk)
         raise BadImage(_CUT_SHORT)
 
+    def at_end(self) -> bool:
+        """Is nothing left to read?"""
+        while self._at == len(self._buffer):
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return True
+            self._buffer, self._at = chunk, 0
+        return False
+
     def pieces(self, size: int) -> Iterator[bytes]:
         """The next `size` bytes, some at a time."""
         while size:
@@ -169,10 +192,15 @@ def read_tar(chunks: Iterable[bytes]) -> Iterator[tuple[TarEntry, Iterator[bytes
     reader = _Reader(chunks)
     records: dict[bytes, bytes] = {}
     while True:
+        if reader.at_end():  # without the two empty blocks: Docker takes it
+            return
         block = reader.read(BLOCK)
-        if block.count(0) == BLOCK:
+        zeros = block.count(0)
+        if zeros == BLOCK:
             break
-        if _number(block[148:156]) != sum(block) - sum(block[148:156]) + 256:
+        # Adler-32 counts the bytes up in C; up to half a block of them it cannot overflow.
+        total = (adler32(block) & 0xFFFF) - 1 if 2 * zeros >= BLOCK else sum(block)
+        if _number(block[148:156]) != total - sum(block[148:156]) + 256:
             raise BadImage(
                 "A layer is no tar, or is damaged: the checksum of an entry is wrong. Get it again."
             )
@@ -180,16 +208,16 @@ def read_tar(chunks: Iterable[bytes]) -> Iterator[tuple[TarEntry, Iterator[bytes
         if letter in (b"x", b"L", b"K", b"g"):
             body = _long(reader, size)
             if letter == b"x":
-                records |= _records(body)
+                records = _records(body)  # the last one counts, as for Go, or they would add up
             elif letter != b"g":  # GNU's long names; a global header is about no entry
-                records[b"path" if letter == b"L" else b"linkpath"] = body.rstrip(b"\0")
+                name = b"path" if letter == b"L" else b"linkpath"
+                records = {**records, name: body.partition(b"\0")[0]}
             continue
         entry = _entry(block, letter, size, records)
         records = {}
         left = _Pieces(reader, entry.size)
         yield entry, left.pieces()
-        reader.skip(left.missing)
-        reader.skip(-entry.size % BLOCK)
+        reader.skip(left.missing + -entry.size % BLOCK)
     reader.finish()
 
 
@@ -208,7 +236,7 @@ class _Pieces:
 
 
 def _long(reader: _Reader, size: int) -> bytes:
-    if size > _MOST_OF_HEADER:
+    if not 0 <= size <= _MOST_OF_HEADER:
         raise BadImage(
             f"A layer has a header of {size:,} bytes, which no honest tar has: do not use it."
         )
@@ -217,6 +245,7 @@ def _long(reader: _Reader, size: int) -> bytes:
     return body
 
 
+@lru_cache(1 << 12)  # modes, owners, times: the same ones again and again
 def _number(field: bytes) -> int:
     """A number in octal, or in GNU's base 256."""
     if field[0] & 0x80:
@@ -255,19 +284,24 @@ def _entry(block: bytes, letter: bytes, size: int, records: dict[bytes, bytes]) 
     if kind == "file" and letter != b"7" and raw.endswith(b"/"):
         kind = "directory"  # as tars before POSIX wrote them
     name = os.fsdecode(raw)
-    if kind is None or any(key.startswith(b"GNU.sparse.") for key in records):
+    if kind is None or (records and any(key.startswith(b"GNU.sparse.") for key in records)):
         raise BadImage(
             f"{printable(name)!r} in a layer is of a kind ({printable(os.fsdecode(letter))!r}) "
             "that images do not have: build the image again with another tool."
         )
-    link = os.fsdecode(records.get(b"linkpath", block[157:257].partition(b"\0")[0]))
+    target = records.get(b"linkpath", block[157:257].partition(b"\0")[0])
+    link = os.fsdecode(target) if target else ""
     mtime = _number(block[136:148])
-    numbers = [_number(block[108:116]), _number(block[116:124]), size]
+    uid, gid = _number(block[108:116]), _number(block[116:124])
+    xattrs = {}
     if records:
-        keys = (b"uid", b"gid", b"size")
-        numbers = [_decimal(records, key, n) for key, n in zip(keys, numbers, strict=True)]
-        mtime = _decimal(records, b"mtime", mtime)
-    uid, gid, size = numbers
+        uid, gid = _decimal(records, b"uid", uid), _decimal(records, b"gid", gid)
+        size, mtime = _decimal(records, b"size", size), _decimal(records, b"mtime", mtime)
+        xattrs = {
+            os.fsdecode(key.removeprefix(b"SCHILY.xattr.")): value
+            for key, value in records.items()
+            if key.startswith(b"SCHILY.xattr.")
+        }
     if size < 0:
         raise BadImage(f"{printable(name)!r} in a layer has a negative size: do not use it.")
     return TarEntry(
@@ -279,11 +313,7 @@ def _entry(block: bytes, letter: bytes, size: int, records: dict[bytes, bytes]) 
         gid,
         mtime,
         clean(link) if kind == "hard link" else link,
-        {
-            os.fsdecode(key.removeprefix(b"SCHILY.xattr.")): value
-            for key, value in records.items()
-            if key.startswith(b"SCHILY.xattr.")
-        },
+        xattrs,
     )
 
 
@@ -305,6 +335,8 @@ def clean(name: str) -> str:
     Raises:
         BadImage: it leads out of it, or is no path.
     """
+    if name.isascii() and 0 < len(name) <= _NAME_MAX and not _UNTIDY.search(name):
+        return name.removesuffix("/")  # as nearly all are
     if "\0" in name:
         raise BadImage(f"{printable(name)!r} in a layer is no file name: do not use this image.")
     parts = [part for part in name.split("/") if part not in ("", ".")]
@@ -314,35 +346,51 @@ def clean(name: str) -> str:
         )
     path = "/".join(parts)
     longest = max(map(len, map(os.fsencode, parts)), default=0)
-    if longest > _NAME_MAX or len(os.fsencode(path)) >= _PATH_MAX:
+    if longest > _NAME_MAX or len(os.fsencode(path)) >= _PATH_MAX or len(parts) > _DEEPEST:
         raise BadImage(
-            f"{printable(name[:40])!r}… in a layer is too long for a path: do not use this image."
+            f"{printable(name[:40])!r}… in a layer is too long or too deep for a path: do not use "
+            "this image."
         )
     return path
 
 
-def unpack(chunks: Iterable[bytes], target: str) -> None:
+def unpack(chunks: Iterable[bytes], target: str, below: Sequence[str] = ()) -> None:
     """Make the empty directory `target` the layer that a tar holds.
 
     Whiteouts and opaque marks become overlayfs's own. Left out are devices, which an
     untrusted image could use to read a disk, and AUFS's notes. An owner that this process
-    may not set is this process's user, and so are xattrs that it may not set.
+    may not set is this process's user, and so are xattrs that it may not set. A directory
+    that the tar needs and does not list (umoci lists only what changed) is as it is below.
+
+    Args:
+        chunks: the tar, cut anywhere.
+        target: the directory.
+        below: the directories of the layers beneath it, the top one first.
 
     Raises:
         BadImage: an entry is not what an honest tar has; `target` is then of no use.
         OSError: the filesystem refused.
     """
-    maker = _Maker(target)
-    for entry, data in read_tar(chunks):
-        maker.add(entry, data)
-    maker.finish()
+    maker = _Maker(target, below)
+    try:
+        for entry, data in read_tar(chunks):
+            maker.add(entry, data)
+        maker.finish()
+    except OSError as error:
+        if error.errno not in (errno.ENAMETOOLONG, errno.EMLINK, errno.EFBIG, errno.EINVAL):
+            raise
+        raise BadImage(
+            f"A layer holds something that this filesystem does not take ({error.strerror}): use "
+            "another image."
+        ) from None
 
 
 class _Maker:
     """A directory that is being filled from a tar."""
 
-    def __init__(self, target: str) -> None:
+    def __init__(self, target: str, below: Sequence[str]) -> None:
         self._target = target
+        self._below = below
         #: Real directories, made here: nothing else can be in their place.
         self._directories = {""}
         self._attributes: dict[str, TarEntry] = {}
@@ -364,8 +412,8 @@ class _Maker:
         if entry.kind == "file":
             _write(place, data)
         elif entry.kind == "symlink":
-            if not entry.link or "\0" in entry.link:
-                raise _bad(entry, "is a symbolic link to nothing")
+            if not 0 < len(os.fsencode(entry.link)) < _PATH_MAX or "\0" in entry.link:
+                raise _bad(entry, "is a symbolic link that leads nowhere")
             os.symlink(entry.link, place)
         elif entry.kind == "pipe":
             os.mkfifo(place)
@@ -376,9 +424,19 @@ class _Maker:
 
     def finish(self) -> None:
         """Give the directories their attributes, the deepest first, now that they are full."""
-        for path in sorted(self._attributes, reverse=True):
+        for path in sorted(self._directories, reverse=True):
             place = f"{self._target}/{path}" if path else self._target
-            _set_attributes(place, self._attributes[path])
+            if path in self._attributes:
+                _set_attributes(place, self._attributes[path])
+            elif path and (same := self._shown_below(path)):
+                copy_attributes(same, place)
+
+    def _shown_below(self, path: str) -> str | None:
+        """The directory that the layers below show at `path`, if they do."""
+        places: Sequence[Place] = top(self._below)
+        for part in path.split("/"):
+            places = step(self._below, places, part).places
+        return places[0].path if places else None
 
     def _make_parents(self, path: str, entry: TarEntry) -> None:
         missing = []
@@ -386,12 +444,15 @@ class _Maker:
             missing.append(path)
             path = path.rpartition("/")[0]
         for one in reversed(missing):
-            if one in self._whiteouts:
+            hides = one in self._whiteouts
+            if hides:
                 self._clear(one)
             try:
                 os.mkdir(f"{self._target}/{one}", 0o755)
             except FileExistsError:
                 raise _bad(entry, f"is in {printable(one)!r}, which is no directory") from None
+            if hides:
+                make_opaque(f"{self._target}/{one}")
             self._directories.add(one)
 
     def _directory(self, entry: TarEntry, place: str) -> None:
@@ -430,6 +491,9 @@ class _Maker:
             return
         remove_tree(place)
         self._whiteouts.discard(path)
+        if path not in self._directories:
+            return
+        self._whiteouts = {w for w in self._whiteouts if not w.startswith(f"{path}/")}
         gone = {one for one in self._directories if f"{one}/".startswith(f"{path}/")}
         self._directories -= gone
         for one in gone:
@@ -466,14 +530,15 @@ def _write(place: str, data: Iterator[bytes]) -> None:
 
 def _set_attributes(place: str, entry: TarEntry) -> None:
     if os.geteuid() == 0 and (entry.uid, entry.gid) != (0, 0):
-        with contextlib.suppress(OSError):  # a user namespace knows few users
+        # A user namespace knows few users, and no machine one of 64 bits.
+        with contextlib.suppress(OSError, OverflowError):
             os.chown(place, entry.uid, entry.gid, follow_symlinks=False)
     if entry.kind != "symlink":
         os.chmod(place, stat.S_IMODE(entry.mode))
     for name, value in entry.xattrs.items():
         if ".overlay." in name:
             continue  # overlayfs's own say what the tar's marks say, or what nobody asked for
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):  # refused, or no name at all
             os.setxattr(place, name, value, follow_symlinks=False)
     with contextlib.suppress(OverflowError):
         os.utime(place, (entry.mtime, entry.mtime), follow_symlinks=False)

@@ -23,6 +23,9 @@ BLOCK = 512
 #: Bytes that are handed on at a time.
 CHUNK = 1 << 20
 
+#: What fits into a ustar header's fields for owners, and for sizes and times.
+_MOST_OF_ID, _MOST = 0o7777777, 0o77777777777
+
 _TYPES = {stat.S_IFREG: b"0", stat.S_IFLNK: b"2", stat.S_IFDIR: b"5", stat.S_IFIFO: b"6"}
 _DEVICES = {stat.S_IFCHR: b"3", stat.S_IFBLK: b"4"}
 #: Xattrs of one machine alone, which would be wrong on another.
@@ -81,12 +84,15 @@ def _pieces(layer: Layer, latest: int) -> Iterator[bytes]:
         if entry.kind == "directory":
             yield header(name + b"/", b"5", mode, owner, 0, seconds, extra=extra)
             if entry.opaque:
-                yield header(name + b"/" + os.fsencode(OPAQUE), b"0", mode, owner, 0, seconds)
+                hidden = name + b"/" + os.fsencode(OPAQUE)
+                yield header(hidden, b"0", mode & 0o777, owner, 0, seconds)
             continue
         if status.st_nlink > 1:
             first = linked.setdefault((status.st_dev, status.st_ino), name)
             if first is not name:
-                yield header(name, b"1", mode, owner, 0, seconds, first)
+                # Its xattrs again: Docker sets the owner of each link, and the kernel then takes
+                # away a capability.
+                yield header(name, b"1", mode, owner, 0, seconds, first, extra=extra)
                 continue
         if entry.kind == "file":
             yield header(name, b"0", mode, owner, status.st_size, seconds, extra=extra)
@@ -117,15 +123,27 @@ def _data(place: str, size: int) -> Iterator[bytes]:
         OSError: it cannot be read, or became shorter meanwhile.
     """
     left = size
-    with set_readable(place), open(place, "rb", buffering=0) as file:
+    descriptor = _open(place)
+    try:
         while left:
-            piece = file.read(min(left, CHUNK))
+            piece = os.read(descriptor, min(left, CHUNK))
             if not piece:
                 raise OSError(f"{place} became shorter while it was read")
             left -= len(piece)
             yield piece
+    finally:
+        os.close(descriptor)
     if size % BLOCK:
         yield bytes(BLOCK - size % BLOCK)
+
+
+def _open(place: str) -> int:
+    flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        return os.open(place, flags)
+    except PermissionError:
+        with set_readable(place):
+            return os.open(place, flags)
 
 
 def header(
@@ -141,16 +159,19 @@ def header(
     extra: list[tuple[bytes, bytes]] | None = None,
 ) -> bytes:
     """The header blocks of an entry: ustar (POSIX.1-1988), after a pax one (2001) if needed."""
+    uid, gid = owner
+    plain = len(name) <= 100 and len(link) <= 100 and name.isascii() and link.isascii()
+    if plain and not extra and max(uid, gid) <= _MOST_OF_ID and size <= _MOST and seconds >= 0:
+        return _ustar(name, kind, mode, uid, gid, size, seconds, link, device)
     records = extra or []
     if len(name) > 100 or not name.isascii():
         records = [*records, (b"path", name)]
     if len(link) > 100 or not link.isascii():
         records = [*records, (b"linkpath", link)]
-    uid, gid = owner
-    for key, value, most in ((b"uid", uid, 0o7777777), (b"gid", gid, 0o7777777)):
-        if value > most:
+    for key, value in ((b"uid", uid), (b"gid", gid)):
+        if value > _MOST_OF_ID:
             records = [*records, (key, b"%d" % value)]
-    if size > 0o77777777777:
+    if size > _MOST:
         records = [*records, (b"size", b"%d" % size)]
     if seconds < 0:
         records = [*records, (b"mtime", b"%d" % seconds)]
@@ -159,9 +180,9 @@ def header(
         body = b"".join(_record(key, value) for key, value in records)
         before = _ustar(b"pax", b"x", 0o644, 0, 0, len(body), 0, b"", (0, 0))
         before += body + bytes(-len(body) % BLOCK)
-    number = min(size, 0o77777777777)
-    uid, gid = min(uid, 0o7777777), min(gid, 0o7777777)
-    return before + _ustar(name, kind, mode, uid, gid, number, max(seconds, 0), link, device)
+    uid, gid = min(uid, _MOST_OF_ID), min(gid, _MOST_OF_ID)
+    fitting = (min(size, _MOST), max(seconds, 0))
+    return before + _ustar(name, kind, mode, uid, gid, *fitting, link, device)
 
 
 def _record(key: bytes, value: bytes) -> bytes:

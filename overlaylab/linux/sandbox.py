@@ -15,10 +15,12 @@ its own that puts both in place and dies with them; no code runs between fork an
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import glob
 import os
 import selectors
+import shlex
 import shutil
 import signal
 import subprocess
@@ -26,6 +28,7 @@ import sys
 import threading
 import time
 import uuid
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import IO
@@ -52,6 +55,21 @@ _HARMLESS_DEVICES = ("/dev/null", "/dev/zero", "/dev/full")
 
 
 @dataclass(frozen=True)
+class Root:
+    """A script that sees the writable directory as its ``/``, as a build's RUN does.
+
+    Attributes:
+        directory: where in it the script starts.
+        environment: its variables, all of them.
+        user: numbers, ``"uid:gid"``.
+    """
+
+    directory: str
+    environment: Mapping[str, str]
+    user: str = "0:0"
+
+
+@dataclass(frozen=True)
 class Fence:
     """Where a script may write.
 
@@ -60,12 +78,14 @@ class Fence:
         tmp: the directory it sees as /tmp, or finds in ``$TMPDIR``.
         mounts: whether this process may mount: use the first fence too.
         read_only: the script may not write in `writable` either.
+        root: the script sees `writable` as its ``/``; None if it sees this machine's.
     """
 
     writable: str
     tmp: str
     mounts: bool
     read_only: bool = False
+    root: Root | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +160,7 @@ def run(script: str, fence: Fence, timeout: float) -> Finished:
         fence = replace(fence, mounts=False)
     prefix = [*_die_with_parent(), *(_without_powers() if fence.mounts else ())]
     started: Future[_Running] = Future()
-    command = [*prefix, "sh", "-c", script]
+    command = [*prefix, *_shell(fence, script)]
     try:
         threading.Thread(target=_start, args=(command, fence, started), daemon=True).start()
         running = started.result()
@@ -150,6 +170,25 @@ def run(script: str, fence: Fence, timeout: float) -> Finished:
         started.add_done_callback(_end)
     stdout, stderr = (output.decode(errors="replace") for output in outputs)
     return Finished(stdout, stderr, running.process.returncode, timed_out)
+
+
+def _shell(fence: Fence, script: str) -> list[str]:
+    """The command that runs `script`.
+
+    Raises:
+        PermissionError: it cannot be given another root here.
+    """
+    root = fence.root
+    if root is None:
+        return ["sh", "-c", script]
+    shell = ["/bin/sh", "-c", f"cd {shlex.quote(root.directory)} || exit\n{script}"]
+    proot = None if fence.mounts else shutil.which("proot")
+    if proot:  # needs no right: it rewrites the paths of system calls
+        return [proot, "-i", root.user, "-r", fence.writable, "-b", "/dev", "-w", "/", *shell]
+    chroot = shutil.which("chroot", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    if chroot is None or os.geteuid() != 0:
+        raise PermissionError(errno.EPERM, "chroot(2) is not permitted, and there is no proot")
+    return [chroot, f"--userspec={root.user}", fence.writable, *shell]
 
 
 @dataclass(frozen=True)
@@ -167,7 +206,7 @@ def _start(command: list[str], fence: Fence, started: Future[_Running]) -> None:
         process = subprocess.Popen(
             command,
             cwd=fence.writable,
-            env=_environment(tmp) | dict([mark.split("=")] if mark else []),
+            env={**_environment(fence, tmp), **dict([mark.split("=")] if mark else [])},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -222,7 +261,9 @@ def _if_it_works(*command: str) -> tuple[str, ...]:
     return command if works else ()
 
 
-def _environment(tmp: str) -> dict[str, str]:
+def _environment(fence: Fence, tmp: str) -> dict[str, str]:
+    if fence.root is not None:
+        return dict(fence.root.environment)
     path = os.environ.get("PATH", os.defpath)
     return {"PATH": path, "HOME": tmp, "TMPDIR": tmp, "LC_ALL": "C.UTF-8", "TERM": "dumb"}
 
@@ -237,9 +278,25 @@ def _enter(fence: Fence) -> str:
         mount.bind(fence.tmp, tmp)
         _set_attributes(tmp, 0, clearing=_MOUNT_ATTR_RDONLY)
         _set_attributes(fence.writable, 0, clearing=_MOUNT_ATTR_RDONLY)
+        devices = os.path.join(fence.writable, "dev")
+        if fence.root is not None and os.path.isdir(devices) and not os.path.islink(devices):
+            _make_devices(devices)
     if landlock_abi() >= _LANDLOCK_WITH_REFER:
-        _restrict(tmp, *([] if fence.read_only else [fence.writable]))
+        # PRoot puts its loader into /tmp, which the script behind it does not see.
+        own = [tmp, "/tmp"] if fence.root is not None and not fence.mounts else [tmp]
+        _restrict(*own, *([] if fence.read_only else [fence.writable]))
     return tmp
+
+
+def _make_devices(directory: str) -> None:
+    """Put the devices that every program expects over `directory`; upper gets nothing of it."""
+    mount.mount_tmpfs(directory)
+    os.chmod(directory, 0o755)
+    for name in ("null", "zero", "full", "random", "urandom"):
+        place = f"{directory}/{name}"
+        with open(place, "xb"):
+            pass
+        mount.bind(f"/dev/{name}", place)
 
 
 def _make_all_read_only() -> None:

@@ -1,4 +1,7 @@
-"""A real Docker Engine, private to the test session: started, used and removed without a trace."""
+"""Real peers, private to the test session: used and removed without a trace.
+
+A Docker Engine (:func:`docker`), and the tools that work without one (:func:`peers`).
+"""
 
 import contextlib
 import io
@@ -9,7 +12,7 @@ import subprocess
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
@@ -36,6 +39,18 @@ _STRAYS = (
     "/sys/fs/cgroup/*/docker",
 )
 
+# Likewise of skopeo and buildah, which keep notes wherever their storage is.
+_STRAYS_OF_TOOLS = (
+    "/etc/cni/net.d/cni.lock",
+    "/etc/cni/net.d",
+    "/etc/cni",
+    "/var/cache/containers/short-name-aliases.conf.lock",
+    "/var/cache/containers",
+    "/var/lib/containers/cache/blob-info-cache-v1.boltdb",
+    "/var/lib/containers/cache",
+    "/var/lib/containers",
+)
+
 
 def no_engine(reason: str) -> NoReturn:
     """Skip the test for want of an engine; in CI, where there must be one, fail it."""
@@ -44,8 +59,55 @@ def no_engine(reason: str) -> NoReturn:
     pytest.skip(f"no Docker Engine: {reason}")
 
 
+def no_peer(reason: str) -> NoReturn:
+    """Skip the test for want of a tool; in CI, where there must be one, fail it."""
+    if os.environ.get("CI"):
+        pytest.fail(f"CI needs the tools of tests/engines: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
 class DockerFailed(Exception):
     """The engine or its client refused."""
+
+
+class PeerFailed(Exception):
+    """A tool ended with an error; the text is what it said."""
+
+
+Run = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def peers() -> Iterator[Run]:
+    """Runs umoci, runc, skopeo or buildah and gives its output; without them, tests skip."""
+    if not REAL_ROOT:
+        no_peer("only root can unpack all that an image holds, and not in a user namespace")
+    missing = [
+        tool
+        for tool in ("umoci", "runc", "skopeo", "buildah", "busybox")
+        if not shutil.which(tool, path=_PATH)
+    ]
+    if missing:
+        no_peer(f"not installed: {', '.join(missing)}")
+    strays = _strays(_STRAYS_OF_TOOLS)
+
+    def run(*command: str | os.PathLike[str], cwd: Path | None = None) -> str:
+        environment = {**os.environ, "PATH": _PATH, "BUILDAH_ISOLATION": "chroot"}
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, env=environment, cwd=cwd
+        )
+        if done.returncode:
+            raise PeerFailed(f"{command}: {done.stderr.decode(errors='replace').strip()}")
+        return os.fsdecode(done.stdout)
+
+    yield run
+    _remove_strays(_STRAYS_OF_TOOLS, strays)
+
+
+@pytest.fixture(scope="session")
+def busybox_tar() -> bytes:
+    """The root filesystem of the engine's image ``busybox``, as a tar archive."""
+    return _busybox()
 
 
 @dataclass(frozen=True)
@@ -86,7 +148,7 @@ def docker() -> Iterator[Docker]:
     missing = [tool for tool in tools if not shutil.which(tool, path=_PATH)]
     if missing:
         no_engine(f"not installed: {', '.join(missing)}")
-    strays = _strays()
+    strays = _strays(_STRAYS)
     root = Path(tempfile.mkdtemp(prefix="ovl-", dir="/var/tmp"))  # short: sockets live in it
     try:
         with _engine(root) as engine:
@@ -217,8 +279,14 @@ def _processes(root: Path) -> list[int]:
     return found
 
 
-def _strays() -> set[str]:
-    return {path for pattern in _STRAYS for path in glob(pattern)}
+def _strays(patterns: tuple[str, ...]) -> set[str]:
+    return {path for pattern in patterns for path in glob(pattern)}
+
+
+def _remove_strays(patterns: tuple[str, ...], before: set[str]) -> None:
+    for path in sorted(_strays(patterns) - before, reverse=True):  # what is inside comes first
+        with contextlib.suppress(OSError):  # something else uses it
+            (os.rmdir if os.path.isdir(path) else os.unlink)(path)
 
 
 def _remove(root: Path, strays: set[str]) -> None:
@@ -232,6 +300,4 @@ def _remove(root: Path, strays: set[str]) -> None:
         if state == "Z" and "shim" in Path(f"/proc/{child}/comm").read_text():
             os.waitpid(child, 0)
     shutil.rmtree(root)
-    for path in sorted(_strays() - strays, reverse=True):  # what is inside comes first
-        with contextlib.suppress(OSError):  # another engine uses it
-            (os.rmdir if os.path.isdir(path) else os.unlink)(path)
+    _remove_strays(_STRAYS, strays)
