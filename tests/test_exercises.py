@@ -5,11 +5,14 @@ from __future__ import annotations
 
 import pytest
 
-from overlaylab import Overlay
-from overlaylab.course import Exercise, exercise
+from overlaylab import Image, Overlay
+from overlaylab.course import Exercise, ImageExercise, exercise
 from overlaylab.course.exercises import all_tasks
+from overlaylab.course.images import ImageTask
 
 TASKS = all_tasks()
+IMAGES = [name for name, task in TASKS.items() if isinstance(task, ImageTask)]
+STACKS = [name for name in TASKS if name not in IMAGES]
 
 #: Exercise → wrong answers: a script (or an order of layers), and a word of the hint it gets.
 WRONG = {
@@ -70,9 +73,70 @@ WRONG = {
 }
 
 
-def closed(one: Exercise) -> None:
-    assert one.overlay.lab is not None
-    one.overlay.lab.close()
+#: The same for an image that is to be made smaller: an expression, or a Dockerfile.
+WRONG_IMAGES = {
+    "06.1": [
+        ("FROM base\n", "size is not there"),
+        ("FROM base\nRUN echo 7 > /size\n", "another content"),
+        ("FROM base\nRUN head -c 4194304 /dev/zero > /d; wc -c < /d > /size\n", "too much"),
+        ("FROM scratch\n", "size is not there"),
+    ],
+    "06.2": [
+        ("FROM base\nCOPY tool /usr/bin/tool\n", "another content or mode"),
+        ("FROM base\nCOPY --chmod=755 tool /bin/tool\n", "usr/bin/tool is not there"),
+        (
+            "FROM base\nCOPY --chmod=755 tool /usr/bin/tool\nRUN touch /usr/bin/tool\n",
+            "usr/bin/tool (2 MiB) is stored and not seen",
+        ),
+    ],
+    "07.1": [
+        ("ex.image.squash(ex.lab, keep=3)", "data/download (4 MiB) is stored and not seen"),
+        ("Image(ex.image.layers[:1])", "data/result is not there"),
+        ("3", "that is no image"),
+    ],
+    "07.2": [
+        ("ex.image.flatten(ex.lab)", "the lowest layer is another"),
+        ("Image(ex.image.layers[:2])", "data/log has another content"),
+        ("ex.image.squash(ex.lab, keep=2)", "too much"),
+    ],
+    "11.1": [
+        ("ex.image.flatten(ex.lab)", "what to run"),
+        ("ex.image.squash(ex.lab, keep=1)", "opt/old (3 MiB) is stored and not seen"),
+        ("Image(ex.image.layers[:1], ex.image.config)", "another content"),
+    ],
+    "11.2": [
+        ("ex.image.flatten(ex.lab)", "the lowest layer is another"),
+        ("Image(ex.image.layers[:2])", "data/version has another content"),
+        ("Image(ex.image.layers[:1])", "data/table is not there"),
+    ],
+}
+
+
+def made(one: ImageExercise, how: str) -> Image:
+    if one.task.dockerfile:
+        return one.build(how).image
+    image: Image = eval(how, {"ex": one, "Image": Image})
+    return image
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_the_given_image_is_too_big_and_the_solution_is_not(name: str) -> None:
+    one = exercise(name)
+    assert "is stored and not seen" in repr(one.check())
+    assert repr(one.check(made(one, one.solution()))) == "done"
+    one.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "hint"),
+    [(name, *wrong) for name, all_ in WRONG_IMAGES.items() for wrong in all_],
+)
+def test_an_image_that_will_not_do_gets_its_hint(name: str, how: str, hint: str) -> None:
+    one = exercise(name)
+    verdict = one.check(made(one, how))
+    assert not verdict.done
+    assert hint in verdict.hint
+    one.close()
 
 
 def answer(one: Exercise, how: str | tuple[str, ...]) -> Overlay:
@@ -83,20 +147,20 @@ def answer(one: Exercise, how: str | tuple[str, ...]) -> Overlay:
     return one.overlay
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", STACKS)
 def test_the_untouched_stub_says_not_yet(name: str) -> None:
     one = exercise(name)
     assert not one.check().done
     assert repr(one.check()).startswith("not yet: ")
-    closed(one)
+    one.close()
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize("name", STACKS)
 def test_the_solution_passes(name: str) -> None:
     one = exercise(name)
     answer(one, tuple(one.task.order) or one.solution())
     assert repr(one.check()) == "done"
-    closed(one)
+    one.close()
 
 
 @pytest.mark.parametrize(
@@ -106,12 +170,13 @@ def test_a_wrong_answer_gets_its_hint(name: str, how: str | tuple[str, ...], hin
     one = exercise(name)
     answer(one, how)
     assert hint in repr(one.check())
-    closed(one)
+    one.close()
 
 
 def test_every_exercise_is_tried_with_three_wrong_answers_or_more() -> None:
-    assert set(WRONG) == set(TASKS)
-    assert all(len(wrong) >= 3 for wrong in WRONG.values())
+    every = {**WRONG, **WRONG_IMAGES}
+    assert set(every) == set(TASKS)
+    assert all(len(wrong) >= 3 for wrong in every.values())
 
 
 def test_beginning_again_closes_the_first_attempt() -> None:
@@ -120,4 +185,4 @@ def test_beginning_again_closes_the_first_attempt() -> None:
     assert first.overlay.lab is not None
     assert first.overlay.lab.closed
     assert not again.overlay.changes()
-    closed(again)
+    again.close()

@@ -5,16 +5,20 @@ What a learner typed does not matter, only what is in merged and upper afterward
 
 from __future__ import annotations
 
-import itertools
+import os
+import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from typing import Any
 
 from ..draw import Diagram
 from ..errors import OverlaylabError
 from ..lab import Lab
 from ..layer import Content
 from ..overlay import Overlay
+from .images import ImageExercise, ImageTask
+from .verdict import Verdict
 
 #: A mistake and the hint for it: does the state show the mistake?
 Mistake = tuple[Callable[[Overlay], bool], str]
@@ -38,22 +42,6 @@ class Task:
     solution: str = ""
     delete: Sequence[str] = ()
     order: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a check found.
-
-    Attributes:
-        done: is the exercise solved?
-        hint: what to look at, if it is not.
-    """
-
-    done: bool
-    hint: str = ""
-
-    def __repr__(self) -> str:
-        return "done" if self.done else f"not yet: {self.hint}"
 
 
 class Exercise:
@@ -97,11 +85,14 @@ class Exercise:
         if sorted(layers) != sorted(self.task.layers):
             names = ", ".join(sorted(self.task.layers))
             raise OverlaylabError(f"The order needs each layer once: it has {names}.")
-        old = self.overlay.lab
+        self.close()
         self.overlay = self._begin(layers)
-        if old is not None:
-            old.close()
         return self.diagram()
+
+    def close(self) -> None:
+        """Take its overlay away."""
+        if self.overlay.lab is not None:
+            self.overlay.lab.close()
 
     def diagram(self) -> Diagram:
         """The state now."""
@@ -121,14 +112,17 @@ class Exercise:
         return self.task.solution
 
 
-_current: dict[str, Exercise] = {}
+_current: dict[str, Exercise | ImageExercise] = {}
 
 
-def exercise(name: str) -> Exercise:
+def exercise(name: str) -> Any:
     """Begin an exercise, or begin it again.
 
     Args:
         name: lesson and number, ``"03.1"``.
+
+    Returns:
+        An :class:`Exercise`, or an :class:`.ImageExercise` where an image is to be made.
 
     Raises:
         OverlaylabError: there is no such exercise.
@@ -137,20 +131,20 @@ def exercise(name: str) -> Exercise:
     if name not in tasks:
         raise OverlaylabError(f"There is no exercise {name!r}: there are {', '.join(tasks)}.")
     before = _current.pop(name, None)
-    if before is not None and before.overlay.lab is not None:
-        before.overlay.lab.close()
-    _current[name] = Exercise(name, tasks[name])
-    return _current[name]
+    if before is not None:
+        before.close()
+    task = tasks[name]
+    made = ImageExercise(name, task) if isinstance(task, ImageTask) else Exercise(name, task)
+    _current[name] = made
+    return made
 
 
-def all_tasks() -> dict[str, Task]:
+def all_tasks() -> dict[str, Task | ImageTask]:
     """Every exercise of the course by name, in order."""
-    tasks: dict[str, Task] = {}
-    for lesson in itertools.count():
-        try:
-            module = import_module(f".lesson{lesson:02d}", __package__)
-        except ModuleNotFoundError:
-            return tasks
-        for number, task in enumerate(module.TASKS, start=1):
-            tasks[f"{lesson:02d}.{number}"] = task
+    tasks: dict[str, Task | ImageTask] = {}
+    for module in sorted(one.name for one in pkgutil.iter_modules([os.path.dirname(__file__)])):
+        lesson = module.removeprefix("lesson")
+        if lesson.isdigit():
+            for number, task in enumerate(import_module(f".{module}", __package__).TASKS, start=1):
+                tasks[f"{lesson}.{number}"] = task
     return tasks

@@ -1,8 +1,10 @@
-"""Pictures of a stack: what is in each layer, and what of it is seen.
+"""Pictures of a stack: what is in each layer, what of it is seen, and how its size grows.
 
-``grid`` reads the state, ``words`` and ``svg`` show it. No widget is known here.
+``grid`` reads the state, ``words`` and ``svg`` show it; ``chart`` shows sizes. No widget is
+known here.
 """
 
+from .chart import Chart
 from .diagram import Diagram, diagram
 
-__all__ = ["Diagram", "diagram"]
+__all__ = ["Chart", "Diagram", "diagram"]
