@@ -87,7 +87,7 @@ class Build:
 class _Known:
     """What the builds of one lab have made: the cache."""
 
-    layers: dict[str, Layer] = field(default_factory=dict)
+    layers: dict[str, Layer | None] = field(default_factory=dict)
     bases: dict[tuple[str, ...], list[Layer]] = field(default_factory=dict)
     count: int = 0
 
@@ -402,11 +402,12 @@ class _Builder:
     def _mounted(self, stage: _Stage) -> Iterator[Overlay]:
         """A mount on the layers of `stage`, which is gone afterwards."""
         lab = self._lab
-        if not stage.layers and "nothing" not in lab.layers:
-            lab.layer("nothing")
+        # Docker puts such a layer, called init, beneath a container as well: what is mounted
+        # there must not be in the image.
+        init = lab.layers.get("init") or lab.layer("init", {"dev/": None, "proc/": None})
         self._known.count += 1
         name = f"build{self._known.count}"
-        web = lab.mount(name, lower=stage.layers[::-1] or [lab.layers["nothing"]])
+        web = lab.mount(name, lower=[*stage.layers[::-1], init])
         try:
             yield web
         finally:
@@ -420,14 +421,19 @@ class _Builder:
         text = one.text if one.keyword == "RUN" else expand(one.text, stage.variables)
         place = (stage.config.get("WorkingDir", ""), stage.config.get("User", ""))
         stage.key = _digest(stage.key, text, *place, *stage.config.get("Env", []), *besides)
-        layer = self._known.layers.get(stage.key)
-        cached = layer is not None
-        if layer is None:
+        cached = stage.key in self._known.layers
+        if not cached:
             with self._mounted(stage) as web:
                 work(web)
                 name = f"{one.keyword.lower()}{len(self._known.layers) + 1}"
-                layer = web.commit(name)
-            self._known.layers[stage.key] = layer
+                # As for Docker, what leaves nothing in upper makes no layer.
+                changed = any(web.upper.iterdir())
+                self._known.layers[stage.key] = web.commit(name) if changed else None
+        layer = self._known.layers[stage.key]
+        if layer is None:
+            stage.history.append(_made_by(one.text) | {"empty_layer": True})
+            self._steps.append(BuildStep(one.text, None, 0, cached, "nothing changed"))
+            return
         stage.layers.append(layer)
         stage.image_layers.append(ImageLayer.of(layer))
         stage.history.append(_made_by(one.text))

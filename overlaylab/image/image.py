@@ -249,11 +249,13 @@ class Image:
     def steps(self) -> list[tuple[str, ImageLayer | None]]:
         """What made the image, the oldest first: words, and the layer they made, if any."""
         left = list(self.layers)
-        found: list[tuple[str, ImageLayer | None]] = []
+        # Layers that the history does not know of lie below the others: an imported base, say.
+        unknown = len(left) - sum(not entry.get("empty_layer") for entry in self.history)
+        found: list[tuple[str, ImageLayer | None]] = [("?", left.pop(0)) for _ in range(unknown)]
         for entry in self.history:
             layer = None if entry.get("empty_layer") or not left else left.pop(0)
             found.append((str(entry.get("created_by") or entry.get("comment") or "?"), layer))
-        return found + [("?", layer) for layer in left]
+        return found
 
 
 def _filler(layer: ImageLayer, below: Sequence[Layer]) -> Callable[[Path], None]:
