@@ -156,7 +156,9 @@ def run(script: str, fence: Fence, timeout: float) -> Finished:
     # These start processes to find out, which behind the fence would be the first of the new
     # PID namespace and end it.
     landlock_abi()
-    if fence.mounts and not _mounts_work():
+    # A user namespace of ours knows one user; PRoot plays others, and needs its own /proc.
+    other = fence.root is not None and fence.root.user != "0:0" and namespaces.in_user_namespace()
+    if fence.mounts and (other or not _mounts_work()):
         fence = replace(fence, mounts=False)
     prefix = [*_die_with_parent(), *(_without_powers() if fence.mounts else ())]
     started: Future[_Running] = Future()
@@ -188,7 +190,8 @@ def _shell(fence: Fence, script: str) -> list[str]:
     chroot = shutil.which("chroot", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
     if chroot is None or os.geteuid() != 0:
         raise PermissionError(errno.EPERM, "chroot(2) is not permitted, and there is no proot")
-    return [chroot, f"--userspec={root.user}", fence.writable, *shell]
+    user = [] if root.user == "0:0" else [f"--userspec={root.user}"]
+    return [chroot, *user, fence.writable, *shell]
 
 
 @dataclass(frozen=True)
