@@ -122,7 +122,7 @@ STEPS = (
 
 
 def test_the_figures_of_a_debian_with_a_stack_on_top_are_those_of_dive(
-    dive: Dive, lab: Lab, directory: Path
+    dive: Dive, kernel_lab: Lab, directory: Path
 ):
     path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
     if not REAL_ROOT or not shutil.which("debootstrap", path=path):
@@ -135,10 +135,10 @@ def test_the_figures_of_a_debian_with_a_stack_on_top_are_those_of_dive(
     with subprocess.Popen(tar, stdout=subprocess.PIPE) as packing:
         assert packing.stdout is not None
         chunks = iter(lambda: packing.stdout.read(1 << 20), b"")
-        layers = [lab.new_layer("debian", lambda path: unpack(chunks, str(path)))]
+        layers = [kernel_lab.new_layer("debian", lambda path: unpack(chunks, str(path)))]
     shutil.rmtree(root)
     for number, step in enumerate(STEPS, 1):
-        overlay = lab.mount(f"step{number}", lower=layers)
+        overlay = kernel_lab.mount(f"step{number}", lower=layers)
         overlay.sh(step, check=True)
         layers.insert(0, overlay.commit(f"v{number}"))
 
