@@ -89,6 +89,7 @@ class _Known:
 
     layers: dict[str, Layer | None] = field(default_factory=dict)
     bases: dict[tuple[str, ...], list[Layer]] = field(default_factory=dict)
+    init: Layer | None = None
     count: int = 0
 
 
@@ -404,10 +405,11 @@ class _Builder:
         lab = self._lab
         # Docker puts such a layer, called init, beneath a container as well: what is mounted
         # there must not be in the image.
-        init = lab.layers.get("init") or lab.layer("init", {"dev/": None, "proc/": None})
+        if self._known.init is None:
+            self._known.init = lab.layer("init-of-builds", {"dev/": None, "proc/": None})
         self._known.count += 1
         name = f"build{self._known.count}"
-        web = lab.mount(name, lower=[*stage.layers[::-1], init])
+        web = lab.mount(name, lower=[*stage.layers[::-1], self._known.init])
         try:
             yield web
         finally:

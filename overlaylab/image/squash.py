@@ -36,7 +36,7 @@ def squash(image: Image, lab: Lab, name: str, keep: int) -> Image:
     number = len(image.layers) - keep
     if keep < 0 or number < 1:
         raise BadImage(
-            f"An image of {len(image.layers)} layers cannot keep {keep} and squash the rest: "
+            f"An image with {len(image.layers)} layer(s) cannot keep {keep} and squash the rest: "
             f"give a number from 0 to {len(image.layers) - 1}."
         )
     layers = image.unpack(lab, f"{name}-")
