@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from .changes import Change
-from .image import Image
 from .lab import Lab
 from .layer import Layer
 from .overlay import Overlay
 
+if TYPE_CHECKING:
+    from .image import Image
+
 __all__ = ["Change", "Image", "Lab", "Layer", "Overlay", "load_ipython_extension"]
+
+
+def __getattr__(name: str) -> object:
+    """Images are imported when they are asked for: they would be a quarter of the time."""
+    if name == "Image":
+        from .image import Image
+
+        return Image
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def load_ipython_extension(ipython: object) -> None:

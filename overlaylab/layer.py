@@ -277,7 +277,7 @@ def write_content(directory: str, content: Content, layer: str) -> None:
                 "a file 'name': 'its text'."
             )
         try:
-            _make_directories(directory, path if raw is None else os.path.dirname(path))
+            make_directories(directory, path if raw is None else os.path.dirname(path))
             if raw is None:
                 continue
             with open(target, "xb") as file:
@@ -310,7 +310,8 @@ def _as_bytes(data: object, path: str, layer: str) -> bytes | None:
     )
 
 
-def _make_directories(directory: str, path: str) -> None:
+def make_directories(directory: str, path: str) -> None:
+    """Make `path` in `directory` with its parents, each that is missing with mode 0755."""
     for part in filter(None, path.split("/")):
         directory = os.path.join(directory, part)
         if os.path.isdir(directory):

@@ -27,7 +27,7 @@ from overlaylab import Lab, Layer, Overlay
 from overlaylab.backends.emulated import DIFFERENCES
 from overlaylab.draw.grid import read_grid
 from overlaylab.linux import xattrs
-from overlaylab.lookup import lookup
+from overlaylab.lookup import Lookup, lookup
 
 from .helpers import tree, write_text
 
@@ -389,23 +389,21 @@ def opaque_and_whiteouts(layer: Layer, below: Tree) -> dict[str, str]:
     return found
 
 
-def roles(layers: Sequence[Layer], path: str, opaque: set[str]) -> tuple[object, ...]:
+def roles(found: Lookup, opaque: set[str]) -> tuple[object, ...]:
     """What a look-up says of each layer, but for a mark over nothing, a listed difference.
 
     A layer that has nothing is asked or not, and the directory that hides another may be
     marked or not.
 
     Args:
-        layers: what ``Overlay.layers`` gives: asked once, for each time is a look.
-        path: what for.
+        found: what the look-up says.
         opaque: the directories of upper whose mark hides something.
     """
-    found = lookup(layers, path)
     asked = [
         (
             one.layer,
             "directory"
-            if one.layer == "upper" and path not in opaque and one.found == "opaque directory"
+            if one.layer == "upper" and found.path not in opaque and one.found == "opaque directory"
             else one.found,
             "nothing" if one.found is None else one.role,
         )
@@ -424,10 +422,10 @@ def compare(kernel: Overlay, emulated: Overlay, seen: set[str]) -> None:
     ours, theirs = emulated.layers, kernel.layers
     over_nothing = {path for path, entry in theirs[0].walk() if entry.opaque} - opaque
     for path in sorted(seen):
-        assert roles(ours, path, opaque) == roles(theirs, path, opaque), path
-        because = lookup(theirs, path).because
-        if because not in over_nothing:
-            assert lookup(ours, path).because == because, path
+        mine, wanted = lookup(ours, path), lookup(theirs, path)
+        assert roles(mine, opaque) == roles(wanted, opaque), path
+        if wanted.because not in over_nothing:
+            assert mine.because == wanted.because, path
 
 
 def compare_diagrams(kernel: Overlay, emulated: Overlay, paths: set[str]) -> None:

@@ -29,7 +29,6 @@ _INDEX = "application/vnd.oci.image.index.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
 _SUFFIX = {"none": "", "gzip": "+gzip", "zstd": "+zstd"}
-_INDEXES = (_INDEX, "application/vnd.docker.distribution.manifest.list.v2+json")
 _TAG = "org.opencontainers.image.ref.name"
 
 _MOST_OF_JSON = 8 << 20
@@ -221,8 +220,7 @@ def _small(blob: Blob, name: str) -> bytes:
 def _described(files: Files, descriptor: Json) -> Json:
     """The JSON that a descriptor (digest and size) points to, both checked."""
     blob, digest = _blob(files, descriptor), descriptor["digest"]
-    data = _small(blob, digest)
-    b"".join(check(iter([data]), digest))
+    data = b"".join(check([_small(blob, digest)], digest))
     return _parse(data, digest, dict)
 
 
@@ -261,21 +259,27 @@ class _Store(Protocol):
         ...
 
 
+def _pour(chunks: Iterator[bytes], file: IO[bytes]) -> tuple[str, int]:
+    """Write all of `chunks`; return the digits of their digest, and how many bytes they were."""
+    hasher, size = hashlib.sha256(), 0
+    for chunk in chunks:
+        hasher.update(chunk)
+        size += file.write(chunk)
+    return hasher.hexdigest(), size
+
+
 class _Directory:
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def add(self, chunks: Iterator[bytes], name: str) -> tuple[str, int]:
-        hasher, size = hashlib.sha256(), 0
         draft = self._path / "draft"
-        with open(draft, "wb", buffering=0) as file:
-            for chunk in chunks:
-                hasher.update(chunk)
-                size += file.write(chunk)
-        place = self._path / name.format(hasher.hexdigest())
+        with open(draft, "wb") as file:
+            digits, size = _pour(chunks, file)
+        place = self._path / name.format(digits)
         place.parent.mkdir(parents=True, exist_ok=True)
         draft.rename(place)
-        return "sha256:" + hasher.hexdigest(), size
+        return f"sha256:{digits}", size
 
 
 class _Tar:
@@ -286,11 +290,8 @@ class _Tar:
     def add(self, chunks: Iterator[bytes], name: str) -> tuple[str, int]:
         begin = self._file.tell()
         self._file.write(bytes(BLOCK))
-        hasher, size = hashlib.sha256(), 0
-        for chunk in chunks:
-            hasher.update(chunk)
-            size += self._file.write(chunk)
-        place = name.format(hasher.hexdigest())
+        digits, size = _pour(chunks, self._file)
+        place = name.format(digits)
         if place in self._names:  # the same layer twice is stored once
             self._file.seek(begin)
             self._file.truncate()
@@ -301,7 +302,7 @@ class _Tar:
             self._file.seek(begin)
             self._file.write(header(place.encode(), b"0", 0o644, (0, 0), size, 0))
             self._file.seek(end)
-        return "sha256:" + hasher.hexdigest(), size
+        return f"sha256:{digits}", size
 
     def finish(self) -> None:
         self._file.write(bytes(2 * BLOCK))

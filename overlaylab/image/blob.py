@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import sys
 import zlib
@@ -89,10 +90,10 @@ def check(chunks: Iterable[bytes], digest: str) -> Iterator[bytes]:
         )
 
 
-def compressor(kind: Compression) -> tuple[Callable[[bytes], bytes], Callable[[], bytes]]:
+def compressor(
+    kind: Literal["gzip", "zstd"],
+) -> tuple[Callable[[bytes], bytes], Callable[[], bytes]]:
     """Two functions: one that compresses a piece, one that gives what is left."""
-    if kind == "none":
-        return (lambda piece: piece), (lambda: b"")
     if kind == "gzip":
         squeezing = zlib.compressobj(wbits=31)  # a gzip header, without a time
         return squeezing.compress, squeezing.flush
@@ -121,18 +122,13 @@ def decompress(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
         BadImage: it is damaged, or grows beyond what an honest layer does.
     """
     first = next(chunks, b"")
-    rest = _again(first, chunks)
+    rest = itertools.chain([first], chunks)
     if first.startswith(b"\x1f\x8b"):
         yield from _bounded(_gunzip(rest), size)
     elif first.startswith(b"\x28\xb5\x2f\xfd"):
         yield from _bounded(_unzstd(rest), size)
     else:
         yield from rest
-
-
-def _again(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
-    yield first
-    yield from chunks
 
 
 def _bounded(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:

@@ -24,7 +24,7 @@ from pathlib import Path
 
 from ..errors import BadDockerfile
 from ..lab import Lab
-from ..layer import Content, Layer, write_content
+from ..layer import Content, Layer, make_directories, write_content
 from ..linux.sandbox import Root
 from ..overlay import Overlay
 from ..text import Table, printable, size_text
@@ -172,6 +172,10 @@ class _Stage:
         return dict(entry.partition("=")[::2] for entry in self.config.get("Env", []))
 
     @property
+    def directory(self) -> str:
+        return self.config.get("WorkingDir") or "/"
+
+    @property
     def variables(self) -> dict[str, str]:
         return {**self.args, **self.env}
 
@@ -216,9 +220,12 @@ class _Builder:
     # Instructions that change the config alone.
 
     def _config_only(self, one: Instruction) -> None:
-        self._now.history.append(_made_by(one.text) | {"empty_layer": True})
         self._now.key = _digest(self._now.key, one.text)
-        self._steps.append(BuildStep(one.text, None, 0, False, "config only"))
+        self._no_layer(one, "config only")
+
+    def _no_layer(self, one: Instruction, note: str, *, cached: bool = False) -> None:
+        self._now.history.append(_made_by(one.text) | {"empty_layer": True})
+        self._steps.append(BuildStep(one.text, None, 0, cached, note))
 
     def _pairs(self, one: Instruction) -> dict[str, str]:
         found = words(one.value, self._now.variables)
@@ -329,7 +336,7 @@ class _Builder:
         script = "exec " + shlex.join(command) if command else rest
         stage = self._now
         env = {"PATH": _PATH, "HOME": "/root", **stage.args, **stage.env}
-        directory = stage.config.get("WorkingDir") or "/"
+        directory = stage.directory
 
         def work(web: Overlay) -> None:
             root = Root(directory, env, _numbers(one, stage.config.get("User", ""), web.merged))
@@ -349,9 +356,7 @@ class _Builder:
 
     def _workdir(self, one: Instruction) -> None:
         stage = self._now
-        path = posixpath.join(
-            stage.config.get("WorkingDir") or "/", expand(one.value.strip(), stage.variables)
-        )
+        path = posixpath.join(stage.directory, expand(one.value.strip(), stage.variables))
         stage.config["WorkingDir"] = posixpath.normpath(path)
         with self._mounted(stage) as web:
             there = _inside(web.merged, path).is_dir()
@@ -381,7 +386,7 @@ class _Builder:
     ) -> None:
         files = [path for source in sources for path in _matching(one, root, source)]
         mode, owner = _mode(one, flags.get("chmod")), _owner(one, flags.get("chown", "0:0"))
-        directory = self._now.config.get("WorkingDir") or "/"
+        directory = self._now.directory
 
         def work(web: Overlay) -> None:
             path = posixpath.join(directory, place)
@@ -433,8 +438,7 @@ class _Builder:
                 self._known.layers[stage.key] = web.commit(name) if changed else None
         layer = self._known.layers[stage.key]
         if layer is None:
-            stage.history.append(_made_by(one.text) | {"empty_layer": True})
-            self._steps.append(BuildStep(one.text, None, 0, cached, "nothing changed"))
+            self._no_layer(one, "nothing changed", cached=cached)
             return
         stage.layers.append(layer)
         stage.image_layers.append(ImageLayer.of(layer))
@@ -476,13 +480,7 @@ def _inside(root: Path, path: str) -> Path:
 
 
 def _make_directory(place: Path) -> None:
-    missing = []
-    while not place.is_dir():
-        missing.append(place)
-        place = place.parent
-    for one in reversed(missing):
-        one.mkdir()
-        one.chmod(0o755)  # whatever the umask
+    make_directories("/", str(place))
 
 
 def _numbers(one: Instruction, user: str, root: Path) -> str:
@@ -602,7 +600,8 @@ def _content_of(place: Path) -> str:
         return _digest(what, *(_content_of(child) for child in sorted(place.iterdir())))
     if not stat.S_ISREG(status.st_mode):
         return what
-    return _digest(what, hashlib.sha256(place.read_bytes()).hexdigest())
+    with open(place, "rb") as file:
+        return _digest(what, hashlib.file_digest(file, "sha256").hexdigest())
 
 
 def base_image(lab: Lab, name: str = "base") -> Image:
@@ -624,23 +623,9 @@ def base_image(lab: Lab, name: str = "base") -> Image:
 
 
 _TOOLS = (
-    *(
-        "sh",
-        "ls",
-        "cat",
-        "cp",
-        "mv",
-        "rm",
-        "ln",
-        "mkdir",
-        "rmdir",
-        "chmod",
-        "chown",
-        "touch",
-        "head",
-    ),
-    *("tail", "wc", "grep", "sed", "uname", "id", "true", "false", "sleep", "env", "pwd", "sort"),
-    *("find", "tar", "du", "stat", "test", "truncate", "dd"),
+    *("sh", "ls", "cat", "cp", "mv", "rm", "ln", "mkdir", "rmdir", "chmod", "chown", "touch"),
+    *("head", "tail", "wc", "grep", "sed", "uname", "id", "true", "false", "sleep", "env", "pwd"),
+    *("sort", "find", "tar", "du", "stat", "test", "truncate", "dd"),
 )
 
 

@@ -302,27 +302,28 @@ class _View:
             return "twice in one layer"
         return "stored again" if before.size == file.size else "replaced"
 
+    def _find(self, path: str) -> _File | _Directory | None:
+        """What the view has at `path`; None for nothing."""
+        at: _File | _Directory | None = self._root
+        for name in path.split("/") if path else ():
+            at = at.get(name) if isinstance(at, _Directory) else None
+        return at
+
     def _linked(self, path: str) -> _File | None:
         """The file that a hard link shares; None if there is none."""
-        at: _File | _Directory | None = self._root
-        for name in path.split("/"):
-            at = at.get(name) if isinstance(at, _Directory) else None
-        return at if isinstance(at, _File) else None
+        found = self._find(path)
+        return found if isinstance(found, _File) else None
 
     def _remove(self, path: str, how: str) -> None:
         head, _, name = path.rpartition("/")
-        at: _File | _Directory | None = self._root
-        for part in head.split("/") if head else ():
-            at = at.get(part) if isinstance(at, _Directory) else None
+        at = self._find(head)
         if isinstance(at, _Directory) and name in at:
             self._hide(at.pop(name), how)
 
     def _empty(self, path: str) -> None:
         if not path:
             return  # the root of a layer hides nothing by itself
-        at: _File | _Directory | None = self._root
-        for part in path.split("/"):
-            at = at.get(part) if isinstance(at, _Directory) else None
+        at = self._find(path)
         if isinstance(at, _Directory):
             for child in at.values():
                 self._hide(child, "made opaque")

@@ -26,8 +26,7 @@ CHUNK = 1 << 20
 #: What fits into a ustar header's fields for owners, and for sizes and times.
 _MOST_OF_ID, _MOST = 0o7777777, 0o77777777777
 
-_TYPES = {stat.S_IFREG: b"0", stat.S_IFLNK: b"2", stat.S_IFDIR: b"5", stat.S_IFIFO: b"6"}
-_DEVICES = {stat.S_IFCHR: b"3", stat.S_IFBLK: b"4"}
+_SPECIAL = {stat.S_IFCHR: b"3", stat.S_IFBLK: b"4", stat.S_IFIFO: b"6"}
 #: Xattrs of one machine alone, which would be wrong on another.
 _LOCAL = ("security.selinux", "security.ima", "security.evm")
 
@@ -102,8 +101,7 @@ def _pieces(layer: Layer, latest: int) -> Iterator[bytes]:
             yield header(name, b"2", mode, owner, 0, seconds, target, extra=extra)
         else:
             numbers = (os.major(status.st_rdev), os.minor(status.st_rdev))
-            letter = _TYPES.get(kind) or _DEVICES[kind]
-            yield header(name, letter, mode, owner, 0, seconds, device=numbers, extra=extra)
+            yield header(name, _SPECIAL[kind], mode, owner, 0, seconds, device=numbers, extra=extra)
 
 
 def _extra(place: str) -> list[tuple[bytes, bytes]]:
