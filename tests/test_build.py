@@ -158,6 +158,17 @@ def test_stages_and_images_to_copy_from(lab: Lab, base: Image):
     assert [step.instruction for step in only.steps] == ["FROM base AS work", "RUN echo made > /m"]
 
 
+def test_a_build_leaves_the_config_of_its_base_alone(lab: Lab, base: Image):
+    below = made(lab, base, "EXPOSE 80\nVOLUME /v\nLABEL a=1")
+    before = dict(below.image.config["ExposedPorts"]), dict(below.image.config["Volumes"])
+    more = build(lab, "FROM x\nEXPOSE 81\nVOLUME /w", images={"x": below.image})
+    assert more.image.config["ExposedPorts"] == {"80/tcp": {}, "81/tcp": {}}
+    assert (below.image.config["ExposedPorts"], below.image.config["Volumes"]) == before
+    stages = "FROM base AS a\nEXPOSE 80\nFROM a\nEXPOSE 81\nFROM a\nEXPOSE 82"
+    last = build(lab, stages, images={"base": base})
+    assert last.image.config["ExposedPorts"] == {"80/tcp": {}, "82/tcp": {}}
+
+
 def test_variables_are_replaced_as_docker_does(lab: Lab, base: Image):
     built = made(
         lab,

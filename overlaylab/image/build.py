@@ -6,6 +6,7 @@ far, and what is then in upper becomes the next layer. The others change the con
 
 from __future__ import annotations
 
+import copy
 import fnmatch
 import hashlib
 import os
@@ -292,7 +293,7 @@ class _Builder:
         if found[0] != "scratch":
             below = self._source(one, found[0])
             stage.layers, stage.image_layers = list(below.layers), list(below.image_layers)
-            stage.config = {**below.config}
+            stage.config = copy.deepcopy(below.config)  # ports and volumes are added in place
             stage.history, stage.key = list(below.history), below.key
         self._stages.append(stage)
         number = len(stage.layers)
@@ -326,7 +327,7 @@ class _Builder:
                 self._known.bases[key] = image.unpack(self._lab, prefix)[::-1]
             stage.layers = list(self._known.bases[key])
         stage.image_layers = list(image.layers)
-        stage.config, stage.history = {**image.config}, list(image.history)
+        stage.config, stage.history = image.config, list(image.history)
         stage.key = _digest(*key)
         return stage
 
