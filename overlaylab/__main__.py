@@ -7,8 +7,7 @@ import contextlib
 import json
 import os
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from .errors import OverlaylabError
 
@@ -59,20 +58,8 @@ def _inspect(name: str, *, as_json: bool) -> None:
 
     found = contextlib.nullcontext(Image.load(name)) if os.path.exists(name) else from_engine(name)
     with found as image:
-        report = image.report(_progress(time.monotonic()) if sys.stderr.isatty() else None)
+        report = image.report()
     print(json.dumps(report.to_json(), indent=2) if as_json else report)
-
-
-def _progress(began: float) -> Callable[[int, int], None]:
-    """A bar on the terminal, for what takes longer than a second; it is gone at the end."""
-
-    def show(done: int, number: int) -> None:
-        if time.monotonic() - began > 1:
-            bar = "#" * (done * 30 // max(number, 1))
-            line = "" if done == number else f"[{bar:30}] layer {done + 1} of {number}"
-            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
-
-    return show
 
 
 if __name__ == "__main__":

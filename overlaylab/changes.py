@@ -44,6 +44,22 @@ class Changes(list[Change]):
         return repr(Table([change.row() for change in self], empty="no changes"))
 
 
+def moved(before: Sequence[Change], after: Sequence[Change]) -> tuple[Changes, list[str]]:
+    """What lies between two states of an upper.
+
+    Returns:
+        The changes that were not there `before`, and the paths of those that are no more.
+    """
+    known, paths = set(before), {change.path for change in after}
+    new = Changes(change for change in after if change not in known)
+    return new, [change.path for change in before if change.path not in paths]
+
+
+def moved_rows(new: Sequence[Change], gone: Sequence[str]) -> list[tuple[str, str, str]]:
+    """The two as cells of a table."""
+    return [change.row() for change in new] + [("gone", printable(path), "") for path in gone]
+
+
 def read_changes(upper: Layer, lower: Sequence[Layer]) -> Changes:
     """What `upper` changes in the view of `lower`, sorted by path.
 

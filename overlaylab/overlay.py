@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .changes import Change, Changes, read_changes
+from .changes import Change, Changes, moved, moved_rows, read_changes
 from .errors import BadLower, NotMounted, OverlaylabError, ShellFailed, ShellTimeout
+from .history import History
 from .layer import Layer, check_lowers, check_path
 from .lookup import Lookup, lookup
+from .progress import progress
 from .text import Table, listed, printable
 from .trees import copy_tree
 
@@ -49,8 +52,7 @@ class ShellResult:
     @property
     def moved(self) -> Table:
         """What happened in upper, a line each."""
-        rows = [change.row() for change in self.changes]
-        rows += [("gone", printable(path), "") for path in self.gone]
+        rows = moved_rows(self.changes, self.gone)
         return Table([("upper:", *row) for row in rows], empty="upper: nothing new")
 
     def __repr__(self) -> str:
@@ -88,6 +90,8 @@ class Overlay:
         self._upper = upper
         self._work = work
         self._merged = merged
+        self._history = History(None if upper is None else upper.parent / "history")
+        self._one_at_a_time = threading.Lock()
 
     @classmethod
     def attach(
@@ -228,7 +232,7 @@ class Overlay:
         """
         lab = self._open_lab()
         merged = self.merged
-        before = self._changes_if_any()
+        before = self._step("Python", if_new=True)
         try:
             done = lab.backend.run(script, merged, lab.tmp, timeout)
         except (OSError, ValueError) as error:
@@ -237,6 +241,7 @@ class Overlay:
                 f"The script could not be started ({reason}): shorten it, or look at "
                 "'%overlay doctor'."
             ) from None
+        after = self._step(script)
         if done.timed_out:
             raise ShellTimeout(
                 f"The script was stopped after {timeout:g} s, and what it had done until then "
@@ -245,9 +250,7 @@ class Overlay:
         if check and done.returncode:
             words = done.stderr.strip() or "it said nothing"
             raise ShellFailed(f"The script ended with status {done.returncode}: {words}")
-        after = self._changes_if_any()
-        known = set(before)
-        paths = {change.path for change in after}
+        new, gone = moved(before, after)
         refused = self._upper is not None and any(
             words in done.stderr.lower() for words in _REFUSALS
         )
@@ -255,13 +258,32 @@ class Overlay:
             done.stdout,
             done.stderr,
             done.returncode,
-            Changes(change for change in after if change not in known),
-            [change.path for change in before if change.path not in paths],
+            new,
+            gone,
             lab.no_fence() or (_fence_note(lab) if refused else ""),
         )
 
-    def _changes_if_any(self) -> Sequence[Change]:
-        return self.changes() if self._upper else Changes()
+    def _step(self, what: str, *, if_new: bool = False) -> Sequence[Change]:
+        """Add a step to the history; return what upper changes now."""
+        if self._upper is None or self.lab is None or self.lab.closed:
+            return Changes()
+        with self._one_at_a_time:  # scripts may run in several threads
+            if not self._history:
+                self._history.record("mounted", Changes(), None)
+            now = self.changes()
+            if not if_new or now != self._history[-1].changes:
+                self._history.record(what, now, self._upper)
+        return now
+
+    @property
+    def history(self) -> History:
+        """What led to the state of upper: a step for each script and commit.
+
+        What Python, or another process, changed between two of them is a step of its own. Steps
+        outlive the mount, and end with the lab.
+        """
+        self._step("Python", if_new=True)
+        return self._history
 
     def changes(self) -> Changes:
         """What upper changes in the view of the lowers, sorted by path; see :class:`Change`.
@@ -323,8 +345,13 @@ class Overlay:
             NotMounted: the overlay is read-only: it has no upper.
             ScratchFull: there is no room for the copy; nothing is left of it.
         """
-        upper = str(self.upper)
-        return self._open_lab().new_layer(name, lambda path: copy_tree(upper, str(path)))
+        lab, upper = self._open_lab(), str(self.upper)
+        total = sum(change.size for change in self.changes())
+        with progress(f"commit {name!r}", total) as count:
+            layer = lab.new_layer(name, lambda path: copy_tree(upper, str(path), count=count))
+        self._step("Python", if_new=True)
+        self._step(f"commit {name}")
+        return layer
 
     def unmount(self) -> None:
         """Take the view away. Layers and upper stay; a second call does nothing.

@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from .layer import read_entry
 from .linux import xattrs
+from .progress import Count
+
+#: The marks and the data that a sketch of a layer keeps.
+_SKETCHED_MARKS = (*xattrs.CONTENT_MARKS, "origin")
+_SKETCHED_DATA = 4096
 
 
-def copy_tree(source: str, target: str) -> None:
+def copy_tree(
+    source: str, target: str, *, sketch: bool = False, count: Count | None = None
+) -> None:
     """Copy a layer into the empty directory `target`.
 
     Whiteouts, links between files, owners, modes, times and xattrs come along, and of
     overlayfs's own marks those that are content (:data:`.xattrs.CONTENT_MARKS`).
 
+    Args:
+        source: the layer's directory.
+        target: an empty directory, or none.
+        sketch: make a copy to be drawn and not mounted: a file of more than 4 KiB comes as a
+            hole of the same size, and the mark of where a file was copied up from comes too.
+        count: told of the bytes that were copied.
+
     Raises:
         OSError: the filesystem refused.
     """
     seen: dict[tuple[int, int], str] = {}
+    marks = _SKETCHED_MARKS if sketch else xattrs.CONTENT_MARKS
+    copy_data = _sketch_data if sketch else functools.partial(_copy_data, count=count)
 
     def copy(source: str, target: str) -> None:
         status = os.lstat(source)
@@ -33,20 +50,27 @@ def copy_tree(source: str, target: str) -> None:
                 for name in os.listdir(source):
                     copy(f"{source}/{name}", f"{target}/{name}")
             copy_attributes(source, target)
-            xattrs.copy_marks(source, target)
+            xattrs.copy_marks(source, target, marks)
         elif key in seen:
             os.link(seen[key], target, follow_symlinks=False)
         else:
-            copy_entry(source, target)
-            xattrs.copy_marks(source, target)
+            copy_entry(source, target, copy_data)
+            xattrs.copy_marks(source, target, marks)
             if status.st_nlink > 1:
                 seen[key] = target
 
     copy(source, target)
 
 
-def copy_entry(source: str, target: str) -> None:
+def copy_entry(
+    source: str, target: str, copy_data: Callable[[str, str], None] | None = None
+) -> None:
     """Copy what is no directory; a regular file at `target` is overwritten in place.
+
+    Args:
+        source: what to copy.
+        target: where to.
+        copy_data: copies the bytes of a file; all of them, if not given.
 
     Raises:
         OSError: the filesystem refused.
@@ -59,7 +83,7 @@ def copy_entry(source: str, target: str) -> None:
         if os.path.lexists(target) and not stat.S_ISREG(os.lstat(target).st_mode):
             os.unlink(target)
         with set_readable(source), set_readable(target):
-            _copy_data(source, target)
+            (copy_data or _copy_data)(source, target)
     else:
         if os.path.lexists(target):
             os.unlink(target)
@@ -90,7 +114,17 @@ def make_opaque(path: str) -> None:
     xattrs.set_mark(path, "opaque", b"y")
 
 
-def _copy_data(source: str, target: str) -> None:
+def _sketch_data(source: str, target: str) -> None:
+    """Copy the bytes of a small file; of a larger one only how many there are."""
+    size = os.path.getsize(source)
+    if size <= _SKETCHED_DATA:
+        _copy_data(source, target)
+        return
+    with open(target, "wb") as writer:
+        writer.truncate(size)
+
+
+def _copy_data(source: str, target: str, count: Count | None = None) -> None:
     """Copy a file's bytes, and leave its holes holes."""
     with open(source, "rb") as reader, open(target, "wb") as writer:
         end = os.fstat(reader.fileno()).st_size
@@ -105,7 +139,10 @@ def _copy_data(source: str, target: str) -> None:
             reader.seek(start)
             writer.seek(start)
             while start < hole:
-                start += writer.write(reader.read(min(hole - start, 1 << 20)))
+                written = writer.write(reader.read(min(hole - start, 1 << 20)))
+                start += written
+                if count is not None:
+                    count(written)
 
 
 def copy_attributes(source: str, target: str) -> None:

@@ -211,12 +211,6 @@ def test_directories_that_are_very_deep():
     assert report.reclaimable_bytes == 10
 
 
-def test_progress_is_told_of_each_layer():
-    told: list[tuple[int, int]] = []
-    image(["a=1"], ["b=1"]).report(lambda done, number: told.append((done, number)))
-    assert told == [(0, 2), (1, 2), (2, 2)]
-
-
 # The command
 
 

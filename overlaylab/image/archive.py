@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import IO, Any, Protocol, TypeVar
 
 from ..errors import BadImage
+from ..progress import counted, progress
+from ..text import printable
 from .blob import Blob, Compression, Json, check, compressor, decompress, digest_hex, digest_of
 from .image import Format, Image, ImageLayer, new_rest
 from .tarwriter import BLOCK, CHUNK, header
@@ -378,14 +380,21 @@ def _add_layer(
     layer: ImageLayer, store: _Store, compression: Compression, name: str
 ) -> tuple[str, str, int]:
     """Write a layer; return the digest of its tar, and digest and size of what was written."""
+    with progress(f"saving {printable(layer.name)}") as count:
+        return _pack_layer(counted(layer.chunks(), count), store, compression, name)
+
+
+def _pack_layer(
+    chunks: Iterator[bytes], store: _Store, compression: Compression, name: str
+) -> tuple[str, str, int]:
     if compression == "none":
-        digest, size = store.add(layer.chunks(), name)
+        digest, size = store.add(chunks, name)
         return digest, digest, size
     hasher = hashlib.sha256()
 
     def squeezed() -> Iterator[bytes]:
         squeeze, rest = compressor(compression)
-        for chunk in layer.chunks():
+        for chunk in chunks:
             hasher.update(chunk)
             yield squeeze(chunk)
         yield rest()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..errors import BadImage
 from ..layer import Layer
+from ..progress import Count, counted, progress
 from .blob import Compression, Json
 from .tarreader import TarEntry, read_tar, unpack
 from .tarwriter import tar_chunks
@@ -60,13 +61,17 @@ class ImageLayer:
             self._diff_id = "sha256:" + hasher.hexdigest()
         return self._diff_id
 
-    def entries(self) -> Iterator[TarEntry]:
+    def entries(self, count: Count | None = None) -> Iterator[TarEntry]:
         """What is in the tar, in its order.
+
+        Args:
+            count: told of the bytes that were read.
 
         Raises:
             BadImage: it is damaged or dishonest.
         """
-        for entry, _ in read_tar(self.chunks()):
+        chunks = self.chunks() if count is None else counted(self.chunks(), count)
+        for entry, _ in read_tar(chunks):
             yield entry
 
     @property
@@ -188,26 +193,25 @@ class Image:
         """
         made: list[Layer] = []
         try:
-            for number, layer in enumerate(self.layers, 1):
-                made.insert(0, lab.new_layer(f"{prefix}{number}", _filler(layer, made)))
+            with progress("unpacking the layers") as count:
+                for number, layer in enumerate(self.layers, 1):
+                    fill = _filler(layer, made, count)
+                    made.insert(0, lab.new_layer(f"{prefix}{number}", fill))
         except BaseException:
             for one in made:
                 lab.remove_layer(one.name)
             raise
         return made
 
-    def report(self, progress: Callable[[int, int], None] | None = None) -> Report:
+    def report(self) -> Report:
         """Where the bytes are: what each layer stores, and what of it nobody sees.
-
-        Args:
-            progress: called with the number of layers that were read, and of all.
 
         Raises:
             BadImage: a layer is damaged or dishonest.
         """
         from .report import report
 
-        return report(self, progress)
+        return report(self)
 
     def squash(self, lab: Lab, name: str = "squashed", *, keep: int = 0) -> Image:
         """Put all layers but the lowest ones into one, as ``docker build --squash`` does.
@@ -258,9 +262,9 @@ class Image:
         return found
 
 
-def _filler(layer: ImageLayer, below: Sequence[Layer]) -> Callable[[Path], None]:
+def _filler(layer: ImageLayer, below: Sequence[Layer], count: Count) -> Callable[[Path], None]:
     roots = [str(one.path) for one in below]
-    return lambda path: unpack(layer.chunks(), str(path), roots)
+    return lambda path: unpack(counted(layer.chunks(), count), str(path), roots)
 
 
 def time_text(seconds: int) -> str:

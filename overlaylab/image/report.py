@@ -5,10 +5,12 @@ The layers are put on one another by their tars' entries alone. Nothing is unpac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from ..progress import progress
 from ..text import Table, printable, size_text
 from .blob import Json
 from .dive import DiveFigures
@@ -59,13 +61,27 @@ class LayerReport:
 
 
 @dataclass(frozen=True)
-class Reclaimable:
-    """A file that is stored and not seen.
+class StoredFile:
+    """A file in the layer that stores it.
 
     Attributes:
         path: its path.
         size: its bytes.
         stored_by: the layer that has it.
+        stored_in: the number of that layer, from the bottom.
+    """
+
+    path: str
+    size: int
+    stored_by: str
+    stored_in: int
+
+
+@dataclass(frozen=True)
+class Reclaimable(StoredFile):
+    """A file that is stored and not seen.
+
+    Attributes:
         hidden_by: the layer that hides it.
         how: in a word or two: ``"deleted"``, ``"made opaque"``, ``"replaced"``,
             ``"stored again"`` (with the same size, as after chmod), ``"gave way"`` (to an entry
@@ -73,9 +89,6 @@ class Reclaimable:
         instruction: what made the layer that hides it.
     """
 
-    path: str
-    size: int
-    stored_by: str
     hidden_by: str
     how: str
     instruction: str
@@ -120,11 +133,28 @@ class Report:
     reclaimable: Sequence[Reclaimable] = field(repr=False)
     efficiency: float
     wasted_bytes: int
+    _root: _Directory = field(repr=False)
 
     @property
     def reclaimable_bytes(self) -> int:
         """What is stored and seen by nobody."""
         return self.total_bytes - self.visible_bytes
+
+    def stored_and_unseen(self) -> list[tuple[int, int]]:
+        """For each layer, the bottom one first: what it stores, and how much nobody sees."""
+        unseen = Counter[int]()
+        for one in self.reclaimable:
+            unseen[one.stored_in] += one.size
+        return [(layer.bytes, unseen[number]) for number, layer in enumerate(self.layers)]
+
+    def visible_files(self) -> list[StoredFile]:
+        """The files and links that a container sees, the largest first."""
+        names = [layer.name for layer in self.layers]
+        found = [
+            StoredFile(file.path, file.size, names[file.layer], file.layer)
+            for file in _files(self._root)
+        ]
+        return sorted(found, key=lambda one: (-one.size, one.path))
 
     def __repr__(self) -> str:
         rows = [("layer", "stores", "new files", "changed", "hides below", "made by")]
@@ -176,22 +206,20 @@ def _short(words: str) -> str:
     return line if len(line) <= _WORDS else line[: _WORDS - 1] + "…"
 
 
-def report(image: Image, progress: Callable[[int, int], None] | None = None) -> Report:
+def report(image: Image) -> Report:
     """See :meth:`.Image.report`."""
     made_by = [words for words, layer in image.steps() if layer is not None]
     view, dive = _View(), DiveFigures()
-    for number, (layer, words) in enumerate(zip(image.layers, made_by, strict=True)):
-        if progress is not None:
-            progress(number, len(image.layers))
-        entries = list(layer.entries())
-        view.add(entries, layer.name, words)
-        dive.add(entries)
-    if progress is not None:
-        progress(len(image.layers), len(image.layers))
+    with progress("reading the layers") as count:
+        for layer, words in zip(image.layers, made_by, strict=True):
+            entries = list(layer.entries(count))
+            view.add(entries, layer.name, words)
+            dive.add(entries)
     total = sum(one.bytes for one in view.layers)
     hidden = sorted(view.hidden, key=lambda one: (-one.size, one.path, one.stored_by))
     visible = total - sum(one.size for one in hidden)
-    return Report(view.layers, total, visible, hidden, dive.efficiency, dive.wasted_bytes)
+    figures = (dive.efficiency, dive.wasted_bytes)
+    return Report(view.layers, total, visible, hidden, *figures, view.root)
 
 
 class _File:
@@ -211,13 +239,26 @@ class _Directory(dict[str, "_File | _Directory"]):
     """A directory of the view."""
 
 
+def _files(root: _Directory) -> Iterator[_File]:
+    """Every file in it, once, whatever its number of names."""
+    seen: set[int] = set()
+    left: list[_File | _Directory] = [root]
+    while left:
+        one = left.pop()
+        if isinstance(one, _Directory):
+            left += one.values()
+        elif id(one) not in seen:
+            seen.add(id(one))
+            yield one
+
+
 class _View:
     """What a container sees of the layers so far, and what it does not see any more."""
 
     def __init__(self) -> None:
         self.layers: list[LayerReport] = []
         self.hidden: list[Reclaimable] = []
-        self._root = _Directory()
+        self.root = _Directory()
         #: The directory that was asked for last: the next entry is likely in it as well.
         self._at: _Directory | None = None
         self._at_path = ""
@@ -257,7 +298,7 @@ class _View:
         """The directory at `path`, made if it is not there; a file in its place gives way."""
         if self._at is not None and path == self._at_path:
             return self._at
-        at = self._root
+        at = self.root
         for name in path.split("/") if path else ():
             child = at.get(name)
             if not isinstance(child, _Directory):
@@ -304,7 +345,7 @@ class _View:
 
     def _find(self, path: str) -> _File | _Directory | None:
         """What the view has at `path`; None for nothing."""
-        at: _File | _Directory | None = self._root
+        at: _File | _Directory | None = self.root
         for name in path.split("/") if path else ():
             at = at.get(name) if isinstance(at, _Directory) else None
         return at
@@ -349,5 +390,7 @@ class _View:
         if what.size:
             stored_by = self._names[what.layer]
             self.hidden.append(
-                Reclaimable(what.path, what.size, stored_by, self._name, how, self._instruction)
+                Reclaimable(
+                    what.path, what.size, stored_by, what.layer, self._name, how, self._instruction
+                )
             )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Collection
 
 PREFIXES = ("trusted.overlay.", "user.overlay.")
 
@@ -68,13 +69,13 @@ def forget_marks(path: str) -> None:
         del _remembered[known]
 
 
-def copy_marks(source: str, target: str) -> None:
-    """Give `target` those marks of `source` that are content, under the same names."""
+def copy_marks(source: str, target: str, which: Collection[str] = CONTENT_MARKS) -> None:
+    """Give `target` those marks of `source` that are in `which`, under the same names."""
     for name in names(source):
-        if mark_of(name) in CONTENT_MARKS:
+        if mark_of(name) in which:
             value = os.getxattr(source, name, follow_symlinks=False)
             os.setxattr(target, name, value, follow_symlinks=False)
-    for mark in _remembered.get(source, {}).keys() & set(CONTENT_MARKS):
+    for mark in _remembered.get(source, {}).keys() & set(which):
         set_mark(target, mark, _remembered[source][mark])
 
 
