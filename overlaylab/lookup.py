@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from .layer import Entry, Layer, read_entry
@@ -116,11 +116,13 @@ class Asked:
         role: ``"answers"``; ``"merges"`` (a directory that joins the answer); ``"hides"`` (a
             whiteout); ``"hidden"`` (a layer, or a whiteout or directory above, kept it from
             being asked); ``"nothing"`` (asked, has nothing); ``"unasked"`` (has nothing either).
+        entry: what it has there, as it was then; None for nothing.
     """
 
     layer: str
     found: str | None
     role: Role
+    entry: Entry | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True)
@@ -152,13 +154,14 @@ class Lookup:
         """The names of the layers that have something here that nobody can see."""
         return [one.layer for one in self.asked if one.role == "hidden"]
 
+    def role_of(self, one: Asked) -> str:
+        """What part a layer has in it, in words."""
+        if one.role == "hidden" and self.because:
+            return f"hidden by {printable(self.because)}"
+        return _ROLES[one.role]
+
     def __repr__(self) -> str:
-        rows = []
-        for one in self.asked:
-            role = _ROLES[one.role]
-            if one.role == "hidden" and self.because:
-                role = f"hidden by {printable(self.because)}"
-            rows.append(("  " + one.layer, one.found or "–", role))
+        rows = [("  " + one.layer, one.found or "–", self.role_of(one)) for one in self.asked]
         return f"{printable(self.path)}\n{Table(rows)!r}"
 
 
@@ -191,7 +194,7 @@ def lookup(layers: Sequence[Layer], path: str) -> Lookup:
         if number not in roles:
             nothing: Role = "nothing" if number in asked_numbers else "unasked"
             roles[number] = nothing if entry is None else "hidden"
-        asked.insert(0, Asked(layer.name, _describe(entry, below), roles[number]))
+        asked.insert(0, Asked(layer.name, _describe(entry, below), roles[number], entry))
         below = below or entry is not None
     return Lookup(path, asked, because)
 

@@ -6,12 +6,14 @@ of Python) is not written, so that a second run changes nothing.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 
+WIDGET = "application/vnd.jupyter.widget-view+json"
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
 
@@ -30,6 +32,10 @@ def execute(path: Path) -> None:
         resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()
+    for cell in notebook.cells:
+        for output in cell.get("outputs", ()):
+            # Without its kernel a widget cannot be shown; its words and its picture can.
+            output.get("data", {}).pop(WIDGET, None)
     notebook.metadata = {
         "kernelspec": {"display_name": "overlaylab", "language": "python", "name": "overlaylab"},
         "language_info": {"name": "python"},
@@ -38,6 +44,7 @@ def execute(path: Path) -> None:
 
 
 if __name__ == "__main__":
+    os.environ["TQDM_DISABLE"] = "1"  # a progress bar is no output of a lesson
     for path in map(Path, sys.argv[1:]) if len(sys.argv) > 1 else sorted(NOTEBOOKS.glob("*.ipynb")):
         print(path.name)
         execute(path)

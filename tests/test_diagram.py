@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import os
 import shutil
 import sys
@@ -159,12 +161,29 @@ def test_an_unmounted_stack_shows_what_merged_would_show(web: Overlay):
     assert repr(web.diagram()) == before
 
 
-def test_more_paths_than_fit_are_counted(lab: Lab):
+def test_more_paths_than_fit_are_folded_and_counted(lab: Lab):
     web = lab.mount("web", lower=[lab.layer("base", {f"f{n:02}": "" for n in range(COLUMNS + 3)})])
     drawn = web.diagram()
     assert len(drawn.grid.paths) == COLUMNS
-    assert drawn.grid.more == 3
-    assert "… 3 more paths" in repr(drawn)
+    assert drawn.grid.paths[-1] == "… 4 more"
+    assert [cells[-1].text for _, cells in drawn.grid.bands] == ["…", "", "4 paths"]
+
+
+def test_a_path_that_upper_has_is_not_folded_away(lab: Lab):
+    many = {f"usr/f{n:02}": "" for n in range(30)}
+    web = lab.mount("web", lower=[lab.layer("base", {"etc/motd": "", **many})])
+    web.sh("echo x >> usr/f20")
+    headings = web.diagram().grid.paths
+    assert "usr/f20" in headings
+    assert headings[-1] == f"usr/… {30 - (COLUMNS - 2)} more"
+
+
+def test_an_opaque_directory_is_seen_even_if_its_content_is_folded(lab: Lab):
+    many = {f"usr/f{n:02}": "" for n in range(30)}
+    web = lab.mount("web", lower=[lab.layer("base", {f"e{n}": "" for n in range(8)} | many)])
+    web.sh("rm -r usr; mkdir usr")
+    assert "usr/" in web.diagram().grid.paths
+    assert "⊘" in repr(web.diagram())
 
 
 def test_named_paths_are_all_drawn_in_the_order_given(lab: Lab):
@@ -172,7 +191,6 @@ def test_named_paths_are_all_drawn_in_the_order_given(lab: Lab):
     web = lab.mount("web", lower=[lab.layer("base", dict.fromkeys(names, ""))])
     drawn = web.diagram(*reversed(names))
     assert drawn.grid.paths == names[::-1]
-    assert drawn.grid.more == 0
 
 
 def test_a_diagram_shows_the_state_at_its_making(web: Overlay):
@@ -246,11 +264,12 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
 
 def test_the_picture_has_a_label_for_every_cell(web: Overlay, engine: str):
     drawn = web.diagram("etc/motd", "bin/sh", "var/cache", "new.txt")
-    labels = "etc/motd|bin/sh|var/cache/|new.txt"
+    labels = "etc/|motd|bin/|sh|var/|cache/|new.txt"
     labels += "|merged|edited|sh|–|hi"
     labels += "|upper|edited  ↑app|·|✕|hi  +"
     labels += "|app|(app)|·|·|·"
     labels += "|base|(base)|sh|(dir)|·"
+    labels += "|( ) hidden   ↑ copied up from   + added   ✕ whiteout"
     assert texts(drawn.svg()) == Counter(labels.split("|"))
 
 
@@ -314,7 +333,8 @@ def test_any_file_name_gives_a_well_formed_picture(lab: Lab, engine: str, name: 
         file.write("y")
     drawn = web.diagram()
     labels = texts(drawn.svg())
-    assert drawn.grid.paths[0] in labels or "  " in file_name or "\xa0" in file_name
+    shown = svg._clip(drawn.grid.paths[0])
+    assert shown in labels or "  " in file_name or "\xa0" in file_name
     assert labels["xy"] == 1
     assert len(repr(drawn).splitlines()) == 5
 
@@ -347,9 +367,12 @@ def test_any_layer_name_gives_a_well_formed_picture(lab: Lab, engine: str, name:
 @needs_engine
 def test_a_notebook_gets_words_and_picture(web: Overlay):
     bundle = web.diagram()._repr_mimebundle_(include=None, exclude=None)
-    assert bundle.keys() == {"text/plain", "image/svg+xml"}
+    assert bundle.keys() == {"text/plain", "text/html"}
     assert bundle["text/plain"] == repr(web.diagram())
-    assert bundle["image/svg+xml"].startswith("<svg")
+    image, _, words = bundle["text/html"].partition("<details>")
+    data = image.partition("base64,")[2].partition('"')[0]
+    assert ET.fromstring(base64.b64decode(data)).tag == f"{SVG}svg"
+    assert html.escape(repr(web.diagram())) in words
 
 
 def test_without_an_engine_a_notebook_gets_words(web: Overlay, monkeypatch: pytest.MonkeyPatch):

@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 
 from overlaylab import Lab, Layer, Overlay
 from overlaylab.backends.emulated import DIFFERENCES
+from overlaylab.draw.fold import Column
 from overlaylab.draw.grid import read_grid
 from overlaylab.linux import xattrs
 from overlaylab.lookup import Lookup, lookup
@@ -430,7 +431,8 @@ def compare(kernel: Overlay, emulated: Overlay, seen: set[str]) -> None:
 
 def compare_diagrams(kernel: Overlay, emulated: Overlay, paths: set[str]) -> None:
     """The diagrams show the same; marks over nothing aside, which are a listed difference."""
-    drawn = [read_grid(one, sorted(paths)) for one in (kernel, emulated)]
+    columns = [Column(path) for path in sorted(paths)]
+    drawn = [read_grid(one, columns) for one in (kernel, emulated)]
     cells = [
         [(name, [(one.text, one.state, one.source) for one in band]) for name, band in grid.bands]
         for grid in drawn
@@ -526,7 +528,7 @@ def test_listed_the_arrow_of_a_lower_file_that_was_renamed(kernel_lab: Lab) -> N
     with Lab("stand-in", backend="emulated") as other:
         both = kernel_lab.mount("web", lower=[base]), other.mount("web", lower=[base])
         run(both, "mv a b")
-        cells = [read_grid(one, ["b"]).bands[1][1][0] for one in both]
+        cells = [read_grid(one, [Column("b")]).bands[1][1][0] for one in both]
         assert [cell.source for cell in cells] == [2, 0]
         assert both[0].changes() == both[1].changes()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..draw import Chart
+from ..draw import Bar, Chart
 from ..image import Image
 from ..lab import Lab
 from ..layer import Layer
@@ -17,14 +17,13 @@ class Growth:
 
     Attributes:
         layers (list[Layer]): the bottom one first, as images list them.
-        rows (list[tuple[str, int, int]]): for every state what was done, and the bytes that
-            are visible and that are stored.
+        bars (list[Bar]): for every state what was done, and what each layer stores.
     """
 
     def __init__(self, lab: Lab, base: Layer) -> None:
         self._lab = lab
         self.layers = [base]
-        self.rows: list[tuple[str, int, int]] = []
+        self.bars: list[Bar] = []
         self._scripts = [base.name]
         self._measure()
 
@@ -44,11 +43,10 @@ class Growth:
         box.unmount()
         self._scripts.append(script)
         self._measure()
-        return Chart(self.rows[-1:])
+        return Chart(self.bars[-1:])
 
     def _measure(self) -> None:
-        report = self.image.report()
-        self.rows.append((self._scripts[-1], report.visible_bytes, report.total_bytes))
+        self.bars.append(Bar(self._scripts[-1], self.image.report().stored_and_unseen()))
 
     @property
     def image(self) -> Image:
@@ -57,4 +55,4 @@ class Growth:
 
     def chart(self) -> Chart:
         """All steps, one below the other."""
-        return Chart(self.rows)
+        return Chart(self.bars)

@@ -11,15 +11,6 @@ from ..linux import xattrs
 from ..text import Table
 
 
-def predict(*choices: str) -> Table:
-    """Show the possible answers to a question. Decide, then run the next cell.
-
-    Args:
-        choices: the answers, in any order.
-    """
-    return Table([(f"{chr(ord('a') + n)})", choice) for n, choice in enumerate(choices)])
-
-
 def refusal(action: Callable[[], object]) -> str:
     """Try `action`, and say how the kernel refused it.
 

@@ -4,7 +4,7 @@
 known here.
 """
 
-from .chart import Chart
-from .diagram import Diagram, diagram
+from .chart import Bar, Chart
+from .diagram import Diagram, diagram, diagrams
 
-__all__ = ["Chart", "Diagram", "diagram"]
+__all__ = ["Bar", "Chart", "Diagram", "diagram", "diagrams"]

@@ -4,14 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ..history import Step
 from ..overlay import Overlay
-from .grid import Grid, read_grid
+from .figure import figure
+from .fold import Column, fold
+from .grid import COLUMNS, Grid, all_columns, leaves, read_grid
 from .words import in_words
 
 
 def diagram(overlay: Overlay, paths: Sequence[str] = ()) -> Diagram:
     """Draw the state that `overlay` has now; see :meth:`.Overlay.diagram`."""
-    return Diagram(read_grid(overlay, paths))
+    return Diagram(read_grid(overlay, [Column(path) for path in paths] or all_columns(overlay)))
+
+
+def diagrams(overlay: Overlay, limit: int = COLUMNS) -> list[tuple[Step, Diagram]]:
+    """Draw every step of the history of `overlay` that has a sketch.
+
+    All have the same columns, so that they can be laid on one another, and each marks what
+    changed since the one before.
+
+    Args:
+        overlay: its lab has to be open.
+        limit: about how many columns there may be.
+    """
+    sketches = [(step, step.upper) for step in overlay.history if step.upper is not None]
+    stacks = [Overlay.attach(lower=overlay.lower, upper=upper.path) for _, upper in sketches]
+    changed = {path for _, upper in sketches for path in leaves([upper])}
+    every = changed.union(*(leaves(stack.layers) for stack in stacks))
+    columns = fold(sorted(every), limit, wanted=changed)
+    grids = [read_grid(stack, columns) for stack in stacks]
+    marked = [now.since(before) for before, now in zip(grids[:1] + grids, grids, strict=False)]
+    return [(step, Diagram(grid)) for (step, _), grid in zip(sketches, marked, strict=True)]
 
 
 class Diagram:
@@ -48,4 +71,4 @@ class Diagram:
             drawn = self.svg()
         except ImportError:  # the extra "course" is not installed
             drawn = None
-        return bundle if drawn is None else {**bundle, "image/svg+xml": drawn}
+        return bundle if drawn is None else {**bundle, "text/html": figure(drawn, repr(self))}

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from ..layer import Entry, Layer
-from ..lookup import Asked, lookup
+from ..lookup import Asked, Lookup, lookup
 from ..overlay import Overlay
 from ..text import printable, size_text
+from .fold import Column, fold
 
-State = Literal["absent", "visible", "hidden", "whiteout"]
+State = Literal["absent", "visible", "hidden", "whiteout", "folded"]
 
 #: Columns drawn if the caller names no paths.
 COLUMNS = 8
@@ -27,16 +28,18 @@ class Cell:
 
     Attributes:
         text: the file's text if it is short, else its size; "dir"; a link's target.
-        state: ``"absent"``, ``"visible"``, ``"hidden"`` or ``"whiteout"``; a whiteout that is
-            itself hidden is hidden.
+        state: ``"absent"``, ``"visible"``, ``"hidden"``, ``"whiteout"`` (one that is itself
+            hidden is hidden) or ``"folded"`` (several paths, and `text` says how many).
         mark: ``"opaque"``, ``"added"``, ``"metadata"`` or ``""``.
         source: the number of the band that a copied-up file came from; 0 if it did not.
+        changed: is this what the step that is drawn has changed?
     """
 
     text: str
     state: State
     mark: str = ""
     source: int = 0
+    changed: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,41 +49,96 @@ class Grid:
     Attributes:
         paths: the columns' headings; a directory ends in ``/``.
         bands: name and cells of each band.
-        more: how many paths are not shown.
+        columns: what each column is about.
+        probe: a look-up to be drawn, of one of the columns' paths.
     """
 
     paths: Sequence[str]
     bands: Sequence[tuple[str, Sequence[Cell]]] = field(repr=False)
-    more: int = 0
+    columns: Sequence[Column] = field(default=(), repr=False)
+    probe: Lookup | None = field(default=None, repr=False)
+
+    def without_hidden(self) -> Grid:
+        """This grid without the entries that nobody sees."""
+        nothing = Cell("", "absent")
+        bands = [
+            (name, [nothing if cell.state == "hidden" else cell for cell in cells])
+            for name, cells in self.bands
+        ]
+        return replace(self, bands=bands)
+
+    def since(self, before: Grid) -> Grid:
+        """This grid, with the cells marked that differ from those of `before`.
+
+        Both have to be about the same columns and bands.
+        """
+        bands = [
+            (
+                name,
+                [replace(cell, changed=cell != old) for cell, old in zip(cells, olds, strict=True)],
+            )
+            for (name, cells), (_, olds) in zip(self.bands, before.bands, strict=True)
+        ]
+        return replace(self, bands=bands)
 
 
-def read_grid(overlay: Overlay, paths: Sequence[str]) -> Grid:
-    """Read the state of `overlay` at `paths`; at all leaves of its trees if there are none."""
+def all_columns(
+    overlay: Overlay, limit: int = COLUMNS, shown: Mapping[str, int] | None = None
+) -> list[Column]:
+    """A column for each leaf of its trees; see :func:`.fold`."""
     layers = overlay.layers
-    more = 0
-    if not paths:
-        every = _leaves(layers)
-        paths, more = every[:COLUMNS], max(0, len(every) - COLUMNS)
+    wanted = leaves(layers[:1]) if overlay.writable else ()
+    return fold(leaves(layers), limit, shown, set(wanted))
+
+
+def read_grid(overlay: Overlay, columns: Sequence[Column], probe: str | None = None) -> Grid:
+    """Read the state of `overlay`.
+
+    Args:
+        overlay: what to read.
+        columns: what to read of it.
+        probe: the path of a column, whose look-up is drawn too.
+    """
+    layers = overlay.layers
     upper = layers[0] if overlay.writable else None
-    columns = [_column(overlay, layers, upper, path) for path in paths]
+    read = [
+        _folded(layers, column) if column.folded else _column(overlay, layers, upper, column.path)
+        for column in columns
+    ]
     names = ["merged", *(printable(layer.name) for layer in layers)]
-    bands = [(name, [cells[n] for _, cells in columns]) for n, name in enumerate(names)]
-    return Grid([heading for heading, _ in columns], bands, more)
+    bands = [(name, [cells[n] for _, cells in read]) for n, name in enumerate(names)]
+    asked = None if probe is None else lookup(layers, probe)
+    return Grid([heading for heading, _ in read], bands, columns, asked)
 
 
-def _leaves(layers: Sequence[Layer]) -> list[str]:
+def leaves(layers: Sequence[Layer]) -> list[str]:
     """The paths worth a column: whatever is no directory in some layer, and directories that
     are empty or opaque."""
-    leaves: set[str] = set()
+    every: set[str] = set()
     parents: set[str] = set()
     cutting: set[str] = set()
     for layer in layers:
         for path, entry in layer.walk():
-            leaves.add(path)
+            every.add(path)
             parents.add(os.path.dirname(path))
             if entry.kind != "directory" or entry.opaque:
                 cutting.add(path)
-    return sorted((leaves - parents) | cutting)
+    return sorted((every - parents) | cutting)
+
+
+def _folded(layers: Sequence[Layer], column: Column) -> tuple[str, list[Cell]]:
+    """How many of the folded paths each layer has. Of merged only that it has some."""
+    counts = [sum(layer.entry(path) is not None for path in column.folded) for layer in layers]
+    cells = [_count(count) for count in counts]
+    heading = f"{printable(column.path)}/" if column.path else ""
+    merged = Cell("…", "folded")
+    return f"{heading}… {len(column.folded):,} more", [merged, *cells]
+
+
+def _count(count: int) -> Cell:
+    if not count:
+        return Cell("", "absent")
+    return Cell(f"{count:,} path{'s' if count > 1 else ''}", "folded")
 
 
 def _column(
@@ -89,17 +147,17 @@ def _column(
     found = lookup(layers, path)
     cells = []
     for layer, asked in zip(layers, found.asked, strict=True):
-        entry = layer.entry(path)
-        mark, source = "", 0
+        entry, mark, source = asked.entry, "", 0
         if entry is not None and entry.metacopy:
             mark = "metadata"
         if asked.found == "opaque directory":
             mark = "opaque"
         if layer is upper and entry is not None:
-            below = lookup(overlay.lower, path).answering
+            beneath = lookup(overlay.lower, path)
+            below = beneath.answering
             if below is None and entry.kind != "whiteout":
                 mark = "added"
-            elif below is not None and _copied_up(entry, overlay.lower[below].entry(path)):
+            elif below is not None and _copied_up(entry, beneath.asked[below].entry):
                 source = below + 2  # beneath the bands of merged and upper
         cells.append(_cell(layer, path, entry, asked, mark, source))
     seen = next((cell for cell in cells if cell.state != "absent"), None)
@@ -161,10 +219,16 @@ def _short(text: str) -> str:
     return text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"
 
 
-def marks_used(cells: Iterable[Cell]) -> set[str]:
-    """Which of hidden, copied up, added, whiteout, opaque and metadata occur."""
+def marks_used(cells: Iterable[Cell]) -> Set[str]:
+    """Which of hidden, copied up, added, whiteout, opaque, metadata and changed occur."""
     return set(
         itertools.chain.from_iterable(
-            (cell.state, cell.mark, "copied up" if cell.source else "") for cell in cells
+            (
+                cell.state,
+                cell.mark,
+                "copied up" if cell.source else "",
+                "changed" if cell.changed else "",
+            )
+            for cell in cells
         )
     )

@@ -12,114 +12,312 @@ import re
 import shutil
 import subprocess
 import sysconfig
+import unicodedata
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
+from ..text import printable
+from .fold import Column
 from .grid import Cell, Grid
-from .words import cell_words
+from .words import cell_words, legend
+
+if TYPE_CHECKING:
+    import graphviz
 
 _POINT = 1 / 72
-_BAND, _CELL = 46, 28  # heights
-_GAP, _LANE = 12, 16  # between cells, and the room in which arrows go up
+_BAND, _CELL, _HEAD = 46, 28, 22  # heights
+_GAP, _LANE, _PROBE = 12, 16, 22  # between cells; where arrows go up; where a look-up goes down
 _CHARACTER = 7.2
+#: Characters of a name that are drawn; the words beside the picture have all of it.
+_LONGEST = 36
 
-_BANDS = {"merged": "#e8f0fe", "upper": "#fff4d6"}
-_LOWER = "#eef0f2"
-_INK, _FAINT, _ALERT = "#1f2328", "#6b7280", "#b3261e"
+#: Text has a contrast of 4.5 or more on every ground (WCAG 2.2, 1.4.3); the colours of bands
+#: and marks differ for colour-blind eyes too (after Okabe and Ito).
+INK, FAINT, ALERT, PROBE = "#1f2328", "#57606a", "#a31f18", "#0b5fa5"
+MERGED, UPPER, LOWER, PAPER, CHANGED = "#e1ecfb", "#fdf0cc", "#eceff2", "#ffffff", "#ffe08a"
+DIRECTORY = "#f6f8fa"
+
+
+class _Span(NamedTuple):
+    """A directory's heading over the columns of what is in it."""
+
+    label: str
+    level: int
+    first: int
+    last: int
 
 
 def dot_source(grid: Grid) -> str:
     """The picture in the DOT language, with a position for everything."""
-    import graphviz
+    return str(_Picture(grid).draw().source)
 
-    widths = _column_widths(grid)
-    left = max((len(name) for name, _ in grid.bands), default=0) * _CHARACTER + 24
-    right = left + sum(width + _LANE + _GAP for width in widths)
-    graph = graphviz.Digraph(
-        engine="neato",
-        graph_attr={
-            "bgcolor": "white",
-            "pad": "0.1",
-            "splines": "line",
-            "outputorder": "nodesfirst",
-        },
-        node_attr={"fontname": "Helvetica", "fontsize": "12", "fixedsize": "true", "shape": "box"},
-        edge_attr={"color": _INK, "arrowsize": "0.7"},
-    )
 
-    def node(name: str, x: float, y: float, width: float, height: float, **look: str) -> None:
-        graph.node(
+class _Picture:
+    """Where everything goes, and the graph that it goes into."""
+
+    def __init__(self, grid: Grid) -> None:
+        import graphviz
+
+        self._escape = graphviz.escape
+        self._grid = grid
+        self._names = [_leaf_name(*pair) for pair in zip(grid.columns, grid.paths, strict=True)]
+        columns = [_directories(column) for column in grid.columns]
+        self._spans = list(_spans(columns, 0, len(columns), 0, 0))
+        self._levels = max((span.level + 1 for span in self._spans), default=0)
+        self._probed = next(
+            (
+                number
+                for number, column in enumerate(grid.columns)
+                if grid.probe is not None and not column.folded and column.path == grid.probe.path
+            ),
+            None,
+        )
+        self._left = max((_width(_clip(name)) for name, _ in grid.bands), default=0) + 24
+        self._widths = self._column_widths()
+        self._starts = [self._left + self._lead(0)]
+        for column, width in enumerate(self._widths):
+            self._starts.append(self._starts[-1] + width + _LANE + _GAP + self._lead(column + 1))
+        self._right = self._starts[-1]
+        self._graph = graphviz.Digraph(
+            engine="neato",
+            graph_attr={
+                "bgcolor": PAPER,
+                "pad": "0.1",
+                "splines": "line",
+                "outputorder": "nodesfirst",
+            },
+            node_attr={
+                "fontname": "Helvetica",
+                "fontsize": "12",
+                "fontcolor": INK,
+                "fixedsize": "true",
+                # A plain entry of a layer:
+                "shape": "box",
+                "style": "filled,rounded",
+                "color": INK,
+                "fillcolor": PAPER,
+            },
+            edge_attr={"color": INK, "arrowsize": "0.7"},
+        )
+
+    def draw(self) -> graphviz.Digraph:
+        self._draw_headings()
+        for band, (name, cells) in enumerate(self._grid.bands):
+            self._draw_band(band, name, cells)
+        for band, (_, cells) in enumerate(self._grid.bands):
+            for column, cell in enumerate(cells):
+                if cell.source:
+                    self._draw_copy_up(band, column, cell.source)
+        if self._probed is not None:
+            self._draw_probe(self._probed)
+        if signs := legend(self._grid):
+            y = self._height(len(self._grid.bands)) + 8
+            width = _width(signs) + 24
+            self._words("legend", width / 2, y, width, signs)
+        return self._graph
+
+    def _lead(self, column: int) -> int:
+        """The room before a column, for the look-up that goes down beside it."""
+        return _PROBE if column == self._probed else 0
+
+    def _column_widths(self) -> list[float]:
+        bands = range(len(self._grid.bands))
+        widths = [
+            max(_width(name), 42, *(_width(self._label(band, n)) for band in bands)) + 16
+            for n, name in enumerate(self._names)
+        ]
+        for span in reversed(self._spans):
+            between = (span.last - span.first) * (_LANE + _GAP)
+            missing = _width(span.label) + 12 - sum(widths[span.first : span.last + 1]) - between
+            widths[span.last] += max(0, missing)
+        return widths
+
+    def _label(self, band: int, column: int) -> str:
+        return _clip(cell_words(self._grid, band, column))
+
+    def _height(self, band: int) -> float:
+        return -(band + 1) * _BAND
+
+    def _middle(self, column: int) -> float:
+        return self._starts[column] + self._widths[column] / 2
+
+    def _node(
+        self, name: str, x: float, y: float, width: float, height: float, label: str, **look: str
+    ) -> None:
+        self._graph.node(
             name,
+            # Graphviz reads "&lt;" in a label as "<".
+            label=self._escape(label.replace("&", "&amp;")),
             pos=f"{x * _POINT:.4f},{y * _POINT:.4f}!",
             width=f"{width * _POINT:.4f}",
             height=f"{height * _POINT:.4f}",
-            # Graphviz reads "&lt;" in a label as "<".
-            **{key: graphviz.escape(value.replace("&", "&amp;")) for key, value in look.items()},
+            **look,
         )
 
-    def height_of(band: int) -> float:
-        return -(band + 1) * _BAND
+    def _words(self, name: str, x: float, y: float, width: float, words: str, **look: str) -> None:
+        self._node(name, x, y, width, _CELL, words, shape="none", style="solid", **look)
 
-    for column, heading in enumerate(grid.paths):
-        x = _middle(left, widths, column)
-        node(f"h{column}", x, 0, widths[column], _CELL, label=heading, shape="plaintext")
-    for band, (name, cells) in enumerate(grid.bands):
-        y = height_of(band)
-        colour = _BANDS.get(name, _LOWER) if band < 2 else _LOWER
-        node(f"b{band}", right / 2, y, right, _BAND - 4, label="", style="filled", color=colour)
-        node(f"n{band}", left / 2, y, left, _CELL, label=name, shape="plaintext")
+    def _draw_headings(self) -> None:
+        for number, span in enumerate(self._spans):
+            start = self._starts[span.first]
+            width = self._starts[span.last] + self._widths[span.last] - start
+            self._node(
+                f"d{number}",
+                start + width / 2,
+                (self._levels - span.level) * _HEAD,
+                width,
+                _HEAD - 3,
+                label=span.label,
+                style="filled",
+                color=FAINT,
+                fillcolor=DIRECTORY,
+                penwidth="0.5",
+                **{"class": "directory"},
+            )
+        for column, name in enumerate(self._names):
+            look = {"id": f"h{column}", "class": "heading"}
+            self._words(look["id"], self._middle(column), 0, self._widths[column], name, **look)
+
+    def _draw_band(self, band: int, name: str, cells: Sequence[Cell]) -> None:
+        y = self._height(band)
+        kind, colour = "lower", LOWER
+        if band == 0:
+            kind, colour = "merged", MERGED
+        elif band == 1 and name == "upper":
+            kind, colour = "upper", UPPER
+        self._node(
+            f"b{band}",
+            self._right / 2,
+            y,
+            self._right,
+            _BAND - 4,
+            label="",
+            style="filled",
+            color=colour,
+            fillcolor=colour,
+            **{"class": f"band {kind}"},
+        )
+        self._words(f"n{band}", self._left / 2, y, self._left, _clip(name))
         for column, cell in enumerate(cells):
-            x, width = _middle(left, widths, column), widths[column]
-            node(
+            x, width = self._middle(column), self._widths[column]
+            if cell.changed:
+                halo = {"color": CHANGED, "fillcolor": CHANGED, "class": "changed"}
+                self._node(f"x{band}_{column}", x, y, width + 10, _BAND - 8, "", **halo)
+            self._node(
                 f"c{band}_{column}",
                 x,
                 y,
                 width,
                 _CELL,
-                **_look(cell, cell_words(grid, band, column)),
+                label=self._label(band, column),
+                id=f"c{band}_{column}",
+                **_look(cell),
             )
-    for band, (_, cells) in enumerate(grid.bands):
-        for column, cell in enumerate(cells):
-            source = cell.source
-            if not source:
+
+    def _draw_copy_up(self, band: int, column: int, source: int) -> None:
+        """An arrow beside the column, from the file to its copy."""
+        x = self._starts[column] + self._widths[column] + _LANE / 2
+        for corner in (source, band):
+            y = self._height(corner)
+            self._node(f"a{corner}_{column}", x, y, 0.1, 0.1, "", shape="point", fillcolor=INK)
+        edge = self._graph.edge
+        edge(f"c{source}_{column}", f"a{source}_{column}", arrowhead="none")
+        edge(f"a{source}_{column}", f"a{band}_{column}", arrowhead="none")
+        edge(f"a{band}_{column}", f"c{band}_{column}")
+
+    def _draw_probe(self, column: int) -> None:
+        """The look-up as a line with a numbered stop at every layer that is asked."""
+        assert self._grid.probe is not None
+        x = self._starts[column] - _PROBE / 2 - 2
+        look = {"style": "filled", "fontcolor": PROBE, "color": PROBE, "class": "stop"}
+        look |= {"shape": "circle", "fontsize": "9"}
+        line = {"color": PROBE, "class": "probe"}
+        before = "p0"
+        self._node(before, x, self._height(0), 14, 14, label="?", **look)
+        stops = 0
+        for band, asked in enumerate(self._grid.probe.asked, start=1):
+            arrow = _ARROWS.get(asked.role)
+            if arrow is None:
                 continue
-            x = _middle(left, widths, column) + widths[column] / 2 + _LANE / 2
-            for corner in (source, band):
-                corner_name = f"a{corner}_{column}"
-                node(corner_name, x, height_of(corner), 0.1, 0.1, label="", shape="point")
-            graph.edge(f"c{source}_{column}", f"a{source}_{column}", arrowhead="none")
-            graph.edge(f"a{source}_{column}", f"a{band}_{column}", arrowhead="none")
-            graph.edge(f"a{band}_{column}", f"c{band}_{column}")
-    if grid.more:
-        bottom = height_of(len(grid.bands))
-        label = f"… {grid.more} more paths"
-        node("more", right / 2, bottom, right, _CELL, label=label, shape="plaintext")
-    return str(graph.source)
+            stops += 1
+            self._node(f"p{band}", x, self._height(band), 14, 14, label=str(stops), **look)
+            self._graph.edge(before, f"p{band}", style="dashed", arrowhead="none", **line)
+            if arrow:
+                self._graph.edge(f"p{band}", f"c{band}_{column}", arrowhead=arrow, **line)
+            before = f"p{band}"
 
 
-def _column_widths(grid: Grid) -> list[float]:
-    bands = range(len(grid.bands))
-    return [
-        (max(len(heading), 6, *(len(cell_words(grid, band, n)) for band in bands)) + 2) * _CHARACTER
-        for n, heading in enumerate(grid.paths)
-    ]
+#: How a look-up meets a layer that is asked: an answer, a part of it, a stop; or nothing.
+_ARROWS = {"answers": "normal", "merges": "odot", "hides": "tee", "nothing": ""}
 
 
-def _middle(left: float, widths: list[float], column: int) -> float:
-    return left + sum(width + _LANE + _GAP for width in widths[:column]) + widths[column] / 2
+def _directories(column: Column) -> list[str]:
+    parts = column.path.split("/") if column.path else []
+    return parts if column.folded else parts[:-1]
 
 
-def _look(cell: Cell, label: str) -> dict[str, str]:
-    """Shape and pattern say the same as the colour."""
+def _leaf_name(column: Column, heading: str) -> str:
+    """A heading without the directories, which have headings of their own."""
+    if column.folded:
+        return heading[heading.rindex("… ") :]
+    directory = printable(column.path.rpartition("/")[0])
+    return _clip(heading[len(directory) + 1 :] if directory else heading)
+
+
+def _spans(
+    columns: Sequence[Sequence[str]], first: int, end: int, depth: int, level: int
+) -> Iterator[_Span]:
+    """The directories over the columns from `first` to `end`, outer ones first."""
+    while first < end:
+        if len(columns[first]) <= depth:
+            first += 1
+            continue
+        last = first
+        while last + 1 < end and columns[last + 1][: depth + 1] == columns[first][: depth + 1]:
+            last += 1
+        inner = depth + 1
+        group = columns[first : last + 1]
+        while all(len(one) > inner and one[inner] == group[0][inner] for one in group):
+            inner += 1
+        label = printable("/".join(columns[first][depth:inner])) + "/"
+        yield _Span(_clip(label), level, first, last)
+        yield from _spans(columns, first, last + 1, inner, level + 1)
+        first = last + 1
+
+
+def _width(text: str) -> float:
+    wide = sum(unicodedata.east_asian_width(one) in "WF" for one in text)
+    return (len(text) + wide) * _CHARACTER
+
+
+def _clip(text: str) -> str:
+    if len(text) <= _LONGEST:
+        return text
+    half = (_LONGEST - 1) // 2
+    return f"{text[:half]}…{text[-half:]}"
+
+
+def _look(cell: Cell) -> dict[str, str]:
+    """What differs from a plain entry. Shape and pattern say the same as the colour."""
+    kind = cell.mark or ("copied-up" if cell.source else "")
+    look = {"class": f"cell {cell.state} {kind}".rstrip()}
+    shape = "filled" if cell.text == "dir" else "filled,rounded"
+    if cell.text == "dir":
+        look |= {"shape": "folder", "style": shape}
     if cell.state == "absent":
-        return {"label": label, "shape": "plaintext", "fontcolor": _FAINT}
-    look = {"label": label, "style": "filled,rounded", "fillcolor": "white", "color": _INK}
-    if cell.state == "hidden":
-        look |= {"style": "dashed,rounded", "color": _FAINT, "fontcolor": _FAINT}
+        look |= {"shape": "none", "style": "solid", "fontcolor": FAINT}
+    elif cell.state == "folded":
+        look |= {"shape": "box3d", "style": "filled", "color": FAINT}
+    elif cell.state == "hidden":
+        look |= {"style": shape.replace("filled", "dashed"), "color": FAINT, "fontcolor": FAINT}
     elif cell.state == "whiteout":
-        look |= {"style": "filled,bold", "color": _ALERT, "fontcolor": _ALERT}
+        look |= {"shape": "octagon", "style": "filled,bold", "color": ALERT, "fontcolor": ALERT}
     elif cell.mark == "opaque":
-        look |= {"style": "filled,bold", "peripheries": "2"}
-    elif cell.mark == "added" or cell.source:
-        look |= {"style": "filled,rounded,bold"}
+        look |= {"shape": "box", "style": "filled,bold", "peripheries": "2"}
+    elif cell.mark == "metadata":
+        look |= {"style": f"{shape},dotted,bold"}
+    elif kind:
+        look |= {"style": f"{shape},bold"}
     return look
 
 
@@ -150,5 +348,7 @@ def svg(source: str, words: str) -> str | None:
     # Comments name the engine's version; titles pop up as "c1_0" under the mouse.
     element = re.sub(r"<!--.*?-->\s*|<title>.*?</title>\s*", "", element, flags=re.DOTALL)
     label = html.escape(words)
-    look = 'role="img" style="max-width:100%;height:auto"'
-    return element.replace("<svg", f'<svg {look} aria-label="{label}"', 1)
+    # What a widget needs to know which cell was meant; an id would be twice on a page.
+    element = re.sub(r' id="([hc][0-9_]+)"', r' data-cell="\1"', element)
+    element = re.sub(r' id="(node|edge|graph)[0-9]+"', "", element)
+    return element.replace("<svg", f'<svg role="img" aria-label="{label}"', 1)

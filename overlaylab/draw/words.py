@@ -11,6 +11,7 @@ _LEGEND = {
     "whiteout": "✕ whiteout",
     "opaque": "⊘ opaque",
     "metadata": "~ metadata only",
+    "changed": "• changed in this step",
 }
 
 _SIGNS = {"opaque": "  ⊘", "metadata": "  ~", "added": "  +"}
@@ -26,19 +27,27 @@ def in_words(grid: Grid) -> str:
         "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    if grid.more:
-        lines.append(f"… {grid.more} more paths")
+    lines += filter(None, [legend(grid)])
+    if grid.probe is not None:
+        lines += ["", repr(grid.probe)]
+    return "\n".join(lines)
+
+
+def legend(grid: Grid) -> str:
+    """The signs that occur in the grid, explained; ``""`` if none does."""
     used = marks_used(cell for _, cells in grid.bands for cell in cells)
-    legend = [text for sign, text in _LEGEND.items() if sign in used]
-    return "\n".join([*lines, *(["   ".join(legend)] if legend else [])])
+    return "   ".join(text for sign, text in _LEGEND.items() if sign in used)
 
 
 def cell_words(grid: Grid, band: int, column: int) -> str:
     """A cell's text with its signs."""
     cell = grid.bands[band][1][column]
     if cell.state == "absent":
-        return "·" if band else "–"
-    text = cell.text + _SIGNS.get(cell.mark, "")
-    if cell.source:
-        text += f"  ↑{grid.bands[cell.source][0]}"
-    return f"({text})" if cell.state == "hidden" else text
+        text = "·" if band else "–"
+    else:
+        text = cell.text + _SIGNS.get(cell.mark, "")
+        if cell.source:
+            text += f"  ↑{grid.bands[cell.source][0]}"
+        if cell.state == "hidden":
+            text = f"({text})"
+    return text + ("  •" if cell.changed else "")

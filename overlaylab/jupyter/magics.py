@@ -17,9 +17,20 @@ from ..errors import OverlaylabError
 from ..lab import find_overlay, open_overlays
 from ..overlay import Overlay
 from ..text import Table
+from . import explore, timeline
 
 #: What ``%overlay`` can show, and what of it takes a path or a layer's name.
-COMMANDS = ("status", "doctor", "tree", "changes", "lookup", "diagram")
+COMMANDS = (
+    "status",
+    "doctor",
+    "tree",
+    "changes",
+    "lookup",
+    "diagram",
+    "history",
+    "explore",
+    "timeline",
+)
 
 _MATCHER = "overlaylab"
 
@@ -61,6 +72,9 @@ class OverlayMagics(Magics):
         %overlay changes NAME          what is in upper
         %overlay lookup NAME PATH      which layer answers for a path
         %overlay diagram NAME [PATH …] the layers as a picture
+        %overlay history NAME          what each script and commit moved in upper
+        %overlay explore NAME          the picture, to be asked about its paths
+        %overlay timeline NAME         the picture at every step of the history
         """
         with _errors_as_sentences():
             return _show(parse_argstring(self.show, line))
@@ -108,6 +122,12 @@ def _show(arguments: Any) -> object:
         return overlay.changes()
     if command == "diagram":
         return overlay.diagram(*paths)
+    if command == "history":
+        return overlay.history
+    if command == "explore":
+        return explore(overlay)
+    if command == "timeline":
+        return timeline(overlay)
     if not paths:
         raise UsageError("%overlay lookup needs a path, such as etc/motd.")
     return overlay.lookup(paths[0])

@@ -1,0 +1,244 @@
+"""A real JupyterLab in a real Chromium, private to the test session.
+
+Whatever a test does, afterwards its page must have had no error in the console and no request
+to any host but the server.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import urlsplit
+
+import nbformat
+import pytest
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+from ..helpers import eventually
+
+NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+#: Where the pictures of a run are kept, for whoever wants to look at them.
+SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+_START_SECONDS = 60
+#: The notebook in front: those of other tabs are in the page, too.
+PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"
+_BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+_FLAGS = (
+    "--no-sandbox",  # a test may run as root
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+)
+
+
+def no_browser(reason: str) -> NoReturn:
+    """Skip the test for want of a browser; in CI, where there must be one, fail it."""
+    if os.environ.get("CI"):
+        pytest.fail(f"CI needs Chromium: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+@dataclass
+class Server:
+    """A running JupyterLab: its address, its token, and the directory it shows."""
+
+    url: str
+    token: str
+    root: Path
+    settings: Path
+
+    def has_kernel(self, name: str) -> bool:
+        """Has this notebook a kernel, and is a page connected with it?"""
+        sessions = json.loads(self._ask("GET", "api/sessions"))
+        return any(one["path"] == name and one["kernel"]["connections"] for one in sessions)
+
+    def end_kernels(self) -> None:
+        """So that the next test begins with a new one."""
+        for session in json.loads(self._ask("GET", "api/sessions")):
+            self._ask("DELETE", f"api/sessions/{session['id']}")
+
+    def _ask(self, method: str, path: str) -> bytes:
+        address = f"{self.url}/{path}?token={self.token}"
+        request = urllib.request.Request(address, method=method)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return bytes(answer.read())
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """JupyterLab on a copy of the lessons, with settings of its own."""
+    home = tmp_path_factory.mktemp("jupyter")
+    root, settings = home / "notebooks", home / "settings"
+    shutil.copytree(NOTEBOOKS, root, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(16)
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}"]
+    command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}"]
+    command += ["--ServerApp.port_retries=0", *(["--allow-root"] if os.getuid() == 0 else [])]
+    environment = {
+        **{name: value for name, value in os.environ.items() if name != "PYTEST_VERSION"},
+        "JUPYTERLAB_SETTINGS_DIR": str(settings),
+        "JUPYTERLAB_WORKSPACES_DIR": str(home / "workspaces"),
+        "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+        "JUPYTER_DATA_DIR": str(home / "data"),
+        "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "IPYTHONDIR": str(home / "ipython"),
+    }
+    url = f"http://127.0.0.1:{port}"
+    with open(home / "log", "wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=home)
+    try:
+        deadline = time.monotonic() + _START_SECONDS
+        while not _answers(f"{url}/api?token={token}"):
+            if process.poll() is not None or time.monotonic() > deadline:
+                pytest.fail(f"JupyterLab does not answer:\n{(home / 'log').read_text()}")
+            time.sleep(0.2)
+        yield Server(url, token, root, settings)
+    finally:
+        process.terminate()  # it ends its kernels
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(30)
+        process.kill()
+        process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except OSError:
+        return False
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, without a window."""
+    program = next(filter(None, map(shutil.which, _BROWSERS)), None)
+    if program is None:
+        no_browser("no Chromium here: apt-get install chromium")
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=program, args=list(_FLAGS))
+        yield chromium
+        chromium.close()
+
+
+@dataclass
+class Lab:
+    """A page that shows JupyterLab, and what went wrong in it."""
+
+    page: Page
+    server: Server
+    errors: list[str] = field(default_factory=list)
+    strangers: list[str] = field(default_factory=list)
+
+    def open(self, lesson: str, *, theme: str = "JupyterLab Light") -> None:
+        """Open a lesson by a double click in the file browser."""
+        if not self.page.url.startswith(self.server.url):
+            self._choose_settings(theme)
+            self.page.goto(f"{self.server.url}/lab?reset&token={self.server.token}")
+        name = next(path.name for path in sorted(self.server.root.glob(f"{lesson}*.ipynb")))
+        self.page.locator(".jp-DirListing-item", has_text=name).dblclick(timeout=60_000)
+        self.page.locator(f"{PANEL} .jp-CodeCell").first.wait_for(timeout=60_000)
+        # Whoever runs a cell before there is a kernel is asked for one.
+        assert eventually(lambda: self.server.has_kernel(name), 60)
+        self.page.get_by_role("button", name="overlaylab | Idle").wait_for(timeout=60_000)
+
+    def _choose_settings(self, theme: str) -> None:
+        directory = self.server.settings / "@jupyterlab" / "apputils-extension"
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "themes.jupyterlab-settings").write_text(f'{{"theme": "{theme}"}}')
+        news = '{"fetchNews": "false", "checkForUpdates": false}'
+        (directory / "notification.jupyterlab-settings").write_text(news)
+
+    def run_all(self, seconds: float = 120) -> None:
+        """Run all cells, and wait until the last one has run."""
+        self.page.get_by_role("menuitem", name="Run", exact=True).click()
+        self.page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
+        self.until_idle(seconds)
+
+    def until_idle(self, seconds: float = 60) -> None:
+        """Wait until no cell waits or runs any more."""
+        # A cell that waits shows [*].
+        self.page.wait_for_timeout(300)
+        self.page.wait_for_function(
+            """() => ![...document.querySelectorAll("PANEL .jp-InputPrompt")]
+                 .some((prompt) => prompt.textContent.includes("*"))""".replace("PANEL", PANEL),
+            timeout=seconds * 1000,
+        )
+
+    def cell(self, text: str) -> Locator:
+        """The first code cell whose source holds `text`."""
+        return self.page.locator(
+            f"{PANEL} .jp-CodeCell", has=self.page.locator(".jp-InputArea", has_text=text)
+        ).first
+
+    def run_cell(self, text: str, seconds: float = 60) -> Locator:
+        """Run that cell alone, by Shift+Enter in it."""
+        cell = self.cell(text)
+        cell.scroll_into_view_if_needed()
+        cell.locator(".cm-content").click()
+        self.page.keyboard.press("Shift+Enter")
+        self.until_idle(seconds)
+        return cell
+
+    def screenshot(self, name: str) -> None:
+        """Keep a picture of the page as it is."""
+        SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+@pytest.fixture
+def lab_page(browser: Browser, server: Server) -> Iterator[Lab]:
+    """A page of its own; an error in its console fails the test, and so does a strange host."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    lab = Lab(context.new_page(), server)
+    host = urlsplit(server.url).netloc
+    lab.page.on("console", lambda one: lab.errors.append(one.text) if one.type == "error" else None)
+    lab.page.on("pageerror", lambda error: lab.errors.append(str(error)))
+
+    def asked(request: object) -> None:
+        address = urlsplit(request.url)  # type: ignore[attr-defined]
+        if address.scheme in ("http", "https", "ws", "wss") and address.netloc != host:
+            lab.strangers.append(address.geturl())
+
+    lab.page.on("request", asked)
+    yield lab
+    lab.screenshot("latest")
+    context.close()
+    server.end_kernels()
+    assert lab.errors == []
+    assert lab.strangers == []
+
+
+@pytest.fixture
+def write_notebook(server: Server) -> Iterator[Callable[..., str]]:
+    """Write a notebook of code cells that JupyterLab can open; it is gone afterwards."""
+    made: list[Path] = []
+
+    def write(name: str, *sources: str) -> str:
+        kernelspec = {"name": "overlaylab", "display_name": "overlaylab", "language": "python"}
+        notebook = nbformat.v4.new_notebook(metadata={"kernelspec": kernelspec})
+        notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]
+        made.append(server.root / f"{name}.ipynb")
+        nbformat.write(notebook, made[-1])
+        return name
+
+    yield write
+    for path in made:
+        path.unlink()

@@ -1,0 +1,124 @@
+"""Lessons as a reader meets them: opened, run, clicked at, in JupyterLab in Chromium."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import expect
+
+from .conftest import NOTEBOOKS, PANEL, Lab
+
+PICTURE = ".overlaylab-picture"
+LESSONS = sorted(path.name[:2] for path in NOTEBOOKS.glob("*.ipynb"))
+
+
+def test_every_lesson_opens_and_runs(lab_page: Lab):
+    """One after the other in one JupyterLab, as a course is read."""
+    for lesson in LESSONS:
+        lab_page.open(lesson)
+        lab_page.run_all()
+        lesson_page = lab_page.page.locator(PANEL)
+        assert lesson_page.locator(".jp-CodeCell.jp-mod-error").count() == 0, lesson
+        assert lesson_page.get_by_text("Error displaying widget").count() == 0, lesson
+        assert lesson_page.get_by_text("Loading widget").count() == 0, lesson
+        assert lab_page.errors == [], lesson
+
+
+def test_before_it_runs_a_lesson_shows_its_pictures(lab_page: Lab):
+    """Its widgets are not there yet: their static faces are."""
+    lab_page.open("02")
+    cell = lab_page.cell("explore(final)")
+    cell.scroll_into_view_if_needed()
+    expect(cell.locator(".jp-OutputArea-output img")).to_be_visible()
+    assert lab_page.page.get_by_text("displaying widget").count() == 0
+    assert lab_page.page.get_by_text("Loading widget").count() == 0
+
+
+def test_a_path_that_is_clicked_shows_its_look_up(lab_page: Lab):
+    lab_page.open("02")
+    lab_page.run_all()
+    cell = lab_page.cell("explore(final)")
+    cell.scroll_into_view_if_needed()
+    picture = cell.locator(PICTURE)
+    assert picture.locator(".stop").count() == 0
+    picture.get_by_role("button", name="etc/app.conf", exact=True).click()
+    # "?", then upper, which has a copy by now: the lesson wrote one.
+    expect(picture.locator(".stop")).to_have_count(2)
+    expect(cell.get_by_role("row", name="upper answers")).to_be_visible()
+    expect(cell.get_by_role("row", name="cleanup hidden")).to_contain_text("whiteout")
+    picture.get_by_role("button", name="etc/hosts", exact=True).click()
+    # "?", cleanup, runtime and system, which answers.
+    expect(picture.locator(".stop")).to_have_count(5)
+    expect(cell.get_by_role("row", name="system answers")).to_contain_text("localhost")
+    lab_page.screenshot("explorer-light")
+
+
+def test_a_path_is_chosen_with_the_keyboard_alone(lab_page: Lab):
+    lab_page.open("02")
+    lab_page.run_all()
+    cell = lab_page.cell("explore(final)")
+    cell.scroll_into_view_if_needed()
+    cell.get_by_label("hidden entries").focus()
+    lab_page.page.keyboard.press("Tab")  # follow every cell
+    lab_page.page.keyboard.press("Tab")  # the first heading
+    lab_page.page.keyboard.press("ArrowRight")
+    lab_page.page.keyboard.press("ArrowDown")
+    chosen = lab_page.page.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert chosen.startswith("etc/hosts in merged: ")
+    lab_page.page.keyboard.press("Enter")
+    expect(cell.get_by_role("row", name="system answers")).to_be_visible()
+    kept = lab_page.page.evaluate("document.activeElement.dataset.cell")
+    assert kept == "c0_1", "the focus stays where it was when the picture is drawn anew"
+
+
+def test_the_time_line_is_scrubbed_with_the_keyboard(lab_page: Lab):
+    lab_page.open("04")
+    lab_page.run_all()
+    cell = lab_page.cell("timeline(web)")
+    cell.scroll_into_view_if_needed()
+    last = cell.get_by_text("Step 6 of 6")
+    expect(last).to_be_visible()
+    slider = cell.get_by_role("slider")
+    slider.press("ArrowLeft")
+    expect(cell.get_by_text("Step 5 of 6")).to_be_visible()
+    expect(cell.locator(f"{PICTURE} .changed").first).to_be_attached()
+    lab_page.screenshot("timeline-light")
+    slider.press("Home")
+    expect(cell.get_by_text("Step 0 of 6")).to_be_visible()
+    expect(cell.locator(f"{PICTURE} .changed")).to_have_count(0)
+    cell.get_by_role("button", name="next").press("Enter")
+    expect(cell.get_by_text("Step 1 of 6")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("answer", "verdict"),
+    [
+        ("67,108,865 bytes", "as you predicted"),
+        ("4,096 bytes", "you predicted: 4,096 bytes"),
+    ],
+)
+def test_a_prediction_is_compared_with_what_happened(lab_page: Lab, answer: str, verdict: str):
+    lab_page.open("03")
+    for source in ("load_ext", "64 * MiB", "1 byte"):
+        cell = lab_page.run_cell(source)
+    cell.get_by_label(answer, exact=True).check()
+    lab_page.run_cell("printf x")
+    outcome = lab_page.run_cell("happened(")
+    expect(outcome.locator(".jp-OutputArea-output")).to_contain_text(verdict)
+    expect(cell.locator(".overlaylab-note")).to_contain_text("67,108,865 bytes")
+    lab_page.screenshot(f"prediction-{'right' if verdict.startswith('as') else 'wrong'}")
+
+
+@pytest.mark.parametrize(
+    ("lesson", "source"),
+    [("02", "explore(final)"), ("04", "timeline(web)"), ("11", "explore(loaded)")],
+)
+def test_widgets_in_the_dark_theme(lab_page: Lab, lesson: str, source: str):
+    """Whoever changes the colours looks at these screenshots."""
+    lab_page.open(lesson, theme="JupyterLab Dark")
+    lab_page.run_all()
+    cell = lab_page.cell(source)
+    cell.scroll_into_view_if_needed()
+    if lesson == "02":
+        cell.get_by_role("button", name="etc/app.conf", exact=True).click()
+        expect(cell.locator(".stop")).to_have_count(2)
+    lab_page.screenshot(f"lesson-{lesson}-dark")
