@@ -19,6 +19,10 @@ class BadLower(OverlaylabError, ValueError):
     """A lower that is no layer, no directory, or given twice."""
 
 
+class BadOption(OverlaylabError, ValueError):
+    """A mount option that cannot be given to the kernel."""
+
+
 class LabClosed(OverlaylabError):
     """The lab was closed; its directories are gone."""
 

@@ -9,14 +9,14 @@ import os
 import re
 import shutil
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
 from .backends import Backend
 from .backends.probe import choose
 from .backends.scratch import new_directory, sweep
-from .errors import BadLower, BadName, LabClosed, NoSuchOverlay, ScratchFull
+from .errors import BadLower, BadName, BadOption, LabClosed, NoSuchOverlay, ScratchFull
 from .layer import Content, Layer, check_lowers, check_name, write_content
 from .overlay import Overlay
 from .text import listed
@@ -172,7 +172,12 @@ class Lab:
         remove_tree(str(layer.path))
 
     def mount(
-        self, name: str, *, lower: Sequence[Layer | str | os.PathLike[str]], upper: bool = True
+        self,
+        name: str,
+        *,
+        lower: Sequence[Layer | str | os.PathLike[str]],
+        upper: bool = True,
+        options: Mapping[str, str] | None = None,
     ) -> Overlay:
         """Mount an overlay.
 
@@ -181,15 +186,21 @@ class Lab:
             lower: layers, names of this lab's layers, or paths of directories; the top one
                 first, as in ``lowerdir=``.
             upper: False for a read-only mount.
+            options: more options of overlayfs, such as ``{"redirect_dir": "on"}``, with the
+                value ``""`` for a flag (Documentation/filesystems/overlayfs.rst). They need the
+                kernel backend; :attr:`Overlay.options` has those that the kernel then reports.
 
         Raises:
             BadName: the name cannot be used, or is used.
             BadLower: a lower that is no layer, or given twice, or none at all.
+            BadOption: an option that cannot be given to the kernel, or is a layer.
+            BackendUnavailable: there are options, and this lab is emulated.
             MountRefused: the kernel refused, with its errno and its own message.
         """
         self.check_open()
         self._check_new(name, "mount", self.mounts)
         layers = self._lowers(lower)
+        options = _checked(options)
         with self._directory("mounts", name) as path:
             merged, upper_path, work = path / "merged", path / "upper", path / "work"
             for part in (merged, upper_path, work) if upper else (merged,):
@@ -200,6 +211,7 @@ class Lab:
                 [layer.path for layer in layers],
                 upper_path if upper else None,
                 work if upper else None,
+                options,
             )
         self._merged.append(merged)
         self.mounts[name] = Overlay(
@@ -211,6 +223,14 @@ class Lab:
             lab=self,
         )
         return self.mounts[name]
+
+    def unmount_at_end(self, path: Path) -> None:
+        """Unmount what is mounted at `path`, in this lab's directory, before that is removed.
+
+        Args:
+            path: where something is mounted already; what is mounted later goes before it.
+        """
+        self._merged.append(path)
 
     def _check_new(
         self, name: str, what: str, taken: dict[str, Layer] | dict[str, Overlay]
@@ -286,6 +306,31 @@ def open_overlays() -> list[Overlay]:
 def open_labs() -> list[Lab]:
     """The labs of this process that are not closed, in the order in which they were made."""
     return sorted((lab for lab in _open if not lab.closed), key=lambda lab: lab.number)
+
+
+def _checked(options: Mapping[str, str] | None) -> Mapping[str, str]:
+    """`options`, if they can be given to the kernel beside the layers.
+
+    Raises:
+        BadOption: they cannot.
+    """
+    if options is not None and not isinstance(options, Mapping):
+        raise BadOption(
+            f"options={options!r} is no mapping: write options={{'redirect_dir': 'on'}}, with the "
+            "value '' for a flag such as volatile."
+        )
+    for name, value in (options or {}).items():
+        if not isinstance(name, str) or not isinstance(value, str) or "\0" in name + value:
+            raise BadOption(
+                f"The mount option {name!r} with the value {value!r} is no text: give both as "
+                "strings, with the value '' for a flag."
+            )
+        if name in ("lowerdir", "lowerdir+", "upperdir", "workdir"):
+            raise BadOption(
+                f"{name!r} names a layer and is no option here: give the layers with lower=[…] and "
+                "upper=."
+            )
+    return options or {}
 
 
 def _prefix(name: str) -> str:

@@ -58,8 +58,9 @@ class Entry:
 
     @property
     def redirect(self) -> str | None:
-        """Where a renamed directory's lower part is found; None if under its own name."""
-        value = self.marks.get("redirect") if self.kind == "directory" else None
+        """Where a renamed directory's lower part, or the data of a file that was copied up
+        without them, is found; None if under its own name."""
+        value = self.marks.get("redirect")
         return None if value is None else os.fsdecode(value)
 
     @property
@@ -174,6 +175,8 @@ def _describe(entry: Entry) -> str:
     if entry.kind == "file":
         return size_text(entry.size) + (" (metadata only)" if entry.metacopy else "")
     if entry.kind == "directory":
+        if entry.redirect is not None:
+            return f"points to {printable(entry.redirect)}"
         return "opaque" if entry.opaque else ""
     return entry.kind
 

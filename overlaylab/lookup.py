@@ -16,11 +16,12 @@ from typing import Literal, NamedTuple
 from .layer import Entry, Layer, read_entry
 from .text import Table, printable
 
-Role = Literal["answers", "merges", "hides", "hidden", "nothing", "unasked"]
+Role = Literal["answers", "merges", "data", "hides", "hidden", "nothing", "unasked"]
 
 _ROLES = {
     "answers": "answers",
     "merges": "merges into it",
+    "data": "has its data",
     "hides": "hides what is below",
     "hidden": "hidden, not asked",
     "nothing": "asked, has nothing",
@@ -41,12 +42,12 @@ class Found(NamedTuple):
     Attributes:
         entries: the layers that were asked and had something: number and entry.
         places: the directories that merge, where the next component is looked for.
-        unasked: the layers that were not asked, because one above them ended the search.
+        unasked: where nobody looked, because a layer above ended the search.
     """
 
     entries: Sequence[tuple[int, Entry]]
     places: Sequence[Place]
-    unasked: Sequence[int] = ()
+    unasked: Sequence[Place] = ()
 
     @property
     def visible(self) -> Entry | None:
@@ -82,7 +83,26 @@ def step(roots: Sequence[str], places: Sequence[Place], name: str) -> Found:
             break
         if entry.redirect is not None:
             candidates = _redirected(roots, place, candidates, entry.redirect)
-    return Found(entries, merging, [place.layer for place in candidates])
+    return Found(entries, merging, candidates)
+
+
+def _data(roots: Sequence[str], found: Found) -> Place | None:
+    """Where the data of the answer are, if it was copied up without them."""
+    if found.visible is None or not found.visible.metacopy:
+        return None
+    number, entry = found.entries[0]
+    place, candidates = Place(number, ""), list(found.unasked)
+    while entry.metacopy:
+        if entry.redirect is not None:
+            candidates = _redirected(roots, place, candidates, entry.redirect)
+        if not candidates:
+            return None
+        place = candidates.pop(0)
+        below = read_entry(place.path)
+        if below is not None and below.kind != "file":
+            return None
+        entry = below or entry
+    return place
 
 
 def _redirected(
@@ -113,15 +133,18 @@ class Asked:
         layer: its name.
         found: what it has at the path, asked or not: ``"file"``, ``"directory"``,
             ``"opaque directory"``, ``"whiteout"`` …; None for nothing.
-        role: ``"answers"``; ``"merges"`` (a directory that joins the answer); ``"hides"`` (a
-            whiteout); ``"hidden"`` (a layer, or a whiteout or directory above, kept it from
-            being asked); ``"nothing"`` (asked, has nothing); ``"unasked"`` (has nothing either).
+        role: ``"answers"``; ``"merges"`` (a directory that joins the answer); ``"data"`` (the
+            answer was copied up without its data, which are here); ``"hides"`` (a whiteout);
+            ``"hidden"`` (a layer, or a whiteout or directory above, kept it from being asked);
+            ``"nothing"`` (asked, has nothing); ``"unasked"`` (has nothing either).
+        at: the path at which this layer has it, where a redirect leads to another.
         entry: what it has there, as it was then; None for nothing.
     """
 
     layer: str
     found: str | None
     role: Role
+    at: str
     entry: Entry | None = field(default=None, repr=False, compare=False)
 
 
@@ -156,9 +179,10 @@ class Lookup:
 
     def role_of(self, one: Asked) -> str:
         """What part a layer has in it, in words."""
+        role = _ROLES[one.role]
         if one.role == "hidden" and self.because:
-            return f"hidden by {printable(self.because)}"
-        return _ROLES[one.role]
+            role = f"hidden by {printable(self.because)}"
+        return role + (f", as {printable(one.at)}" if one.found and one.at != self.path else "")
 
     def __repr__(self) -> str:
         rows = [("  " + one.layer, one.found or "–", self.role_of(one)) for one in self.asked]
@@ -176,25 +200,33 @@ def lookup(layers: Sequence[Layer], path: str) -> Lookup:
     places: Sequence[Place] = top(roots)
     found = Found([], places)
     because = None
-    *parents, _ = parts = path.split("/")
+    *parents, name = parts = path.split("/")
     for depth, part in enumerate(parts):
         places = found.places
         found = step(roots, places, part)
         if depth < len(parents) and any(_ends_search(entry) for _, entry in found.entries):
             because = "/".join(parts[: depth + 1])
-    asked_numbers = {place.layer for place in places} - set(found.unasked)
+    where = {place.layer: f"{place.path}/{name}" for place in places}
+    asked_numbers = where.keys() - {place.layer for place in found.unasked}
+    where |= dict((*found.unasked, *found.places))
     roles: dict[int, Role] = {
         number: "hides" if entry.kind == "whiteout" else "merges" if position else "answers"
         for position, (number, entry) in enumerate(found.entries)
     }
+    data = _data(roots, found)
+    if data is not None:
+        roles[data.layer] = "data"
+        where[data.layer] = data.path
     asked: list[Asked] = []
     below = False
     for number, layer in reversed(list(enumerate(layers))):
-        entry = layer.entry(path)
+        at = where[number][len(roots[number]) + 1 :] if number in where else path
+        entry = layer.entry(at)
         if number not in roles:
             nothing: Role = "nothing" if number in asked_numbers else "unasked"
             roles[number] = nothing if entry is None else "hidden"
-        asked.insert(0, Asked(layer.name, _describe(entry, below), roles[number], entry))
+        role = roles[number]
+        asked.insert(0, Asked(layer.name, _describe(entry, below), role, at, entry))
         below = below or entry is not None
     return Lookup(path, asked, because)
 

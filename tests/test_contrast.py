@@ -66,6 +66,6 @@ def test_the_line_of_a_look_up_stands_out_from_the_bands(theme: dict[str, str], 
 
 
 def test_bars_stand_out() -> None:
-    assert contrast(chart._INK, chart._PAPER) >= 4.5
+    assert contrast(chart.INK, chart._PAPER) >= 4.5
     assert contrast(chart._SEEN, chart._PAPER) >= 3
     assert contrast(chart._UNSEEN, chart._PAPER) >= 3

@@ -11,6 +11,7 @@ from overlaylab import Image, Lab, Overlay
 from overlaylab.errors import BadImage
 
 from .helpers import tree
+from .rights import REAL_ROOT
 
 FORMATS = {
     "a.oci": {},
@@ -132,3 +133,24 @@ def test_a_path_in_the_place_of_a_layer_is_a_sentence(lab: Lab):
         Image.from_layers(["/"])  # type: ignore[list-item]
     with pytest.raises(BadImage, match="give one for each"):
         Image.from_layers([lab.layer("one")], created_by=["a", "b"])
+
+
+@pytest.mark.skipif(not REAL_ROOT, reason="the kernel permits redirect_dir to real root only")
+def test_a_layer_that_is_only_half_there_does_not_become_an_image(kernel_lab: Lab):
+    """A metacopy file would be zeros in the tar, and a redirected directory empty."""
+    base = kernel_lab.layer("base", {"big": "x" * 10_000, "dir/file": "1"})
+    options = {"metacopy": "on", "redirect_dir": "on"}
+    web = kernel_lab.mount("web", lower=[base], options=options)
+    (web.merged / "big").chmod(0o600)
+    with pytest.raises(BadImage, match=r"^big has its data in a layer below"):
+        Image.from_layers([base, web.commit("v1")]).report()
+    (web.merged / "big").rename(web.merged / "large")
+    with open(web.merged / "large", "ab") as file:
+        file.write(b"x")
+    (web.merged / "dir").rename(web.merged / "moved")
+    with pytest.raises(BadImage, match=r"^moved has its content in a layer below"):
+        Image.from_layers([base, web.commit("v2")]).report()
+    web.sh("mkdir whole; cp moved/file whole; rm -r moved", check=True)
+    image = Image.from_layers([base, web.commit("v3")])
+    paths = {entry.path for entry in image.layers[1].entries()}
+    assert {".wh.big", ".wh.dir", "large", "whole", "whole/file"} <= paths

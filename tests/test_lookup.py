@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -190,3 +191,86 @@ def test_a_redirect_is_followed_below(directory: Path):
         assert (merged / "moved/file").read_text() == "x"
         assert web.lookup("moved/file").answer == "lower"
         assert web.lookup("dir/file").answer is None
+
+
+@pytest.fixture
+def renamed(kernel_lab: Lab) -> Overlay:
+    """A directory of two lowers, renamed; upper has a copy and a whiteout in it."""
+    base = kernel_lab.layer("base", {"dir/a": "1", "dir/b": "2", "big": bytes(100)})
+    app = kernel_lab.layer("app", {"dir/c": "3"})
+    options = {"redirect_dir": "on", "metacopy": "on"}
+    web = kernel_lab.mount("web", lower=[app, base], options=options)
+    (web.merged / "dir").rename(web.merged / "moved")
+    (web.merged / "moved/a").write_text("new")
+    (web.merged / "moved/b").unlink()
+    return web
+
+
+needs_real_root = pytest.mark.skipif(
+    not REAL_ROOT, reason="the kernel permits redirect_dir and metacopy to real root only"
+)
+
+
+@needs_real_root
+def test_a_redirect_says_where_a_layer_has_it(renamed: Overlay):
+    assert [one.at for one in renamed.lookup("moved").asked] == ["moved", "dir", "dir"]
+    found = renamed.lookup("moved/c")
+    assert (found.answer, found.asked[1].at) == ("app", "dir/c")
+    assert repr(found) == (
+        "moved/c\n"
+        "  upper  –     asked, has nothing\n"
+        "  app    file  answers, as dir/c\n"
+        "  base   –     not asked"
+    )
+
+
+@needs_real_root
+def test_what_is_hidden_in_a_renamed_directory_is_where_the_redirect_leads(renamed: Overlay):
+    assert renamed.lookup("moved/a").hidden == ["base"]
+    assert renamed.lookup("moved/b").hidden == ["base"]
+    assert renamed.lookup("moved/b").answer is None
+
+
+@needs_real_root
+def test_a_copy_without_data_has_them_in_a_lower(renamed: Overlay):
+    (renamed.merged / "big").chmod(0o600)
+    assert roles(renamed.lookup("big")) == {"upper": "answers", "app": "unasked", "base": "data"}
+    assert renamed.lookup("big").hidden == []
+    (renamed.merged / "big").rename(renamed.merged / "large")
+    found = renamed.lookup("large")
+    assert roles(found) == {"upper": "answers", "app": "unasked", "base": "data"}
+    assert found.asked[2].at == "big"
+    with open(renamed.merged / "large", "ab") as file:
+        file.write(b"x")
+    assert roles(renamed.lookup("large"))["base"] == "unasked"
+
+
+@needs_real_root
+def test_the_data_of_a_copy_moved_into_another_directory(renamed: Overlay):
+    (renamed.merged / "new").mkdir()
+    (renamed.merged / "big").rename(renamed.merged / "new/large")
+    (renamed.merged / "new/large").chmod(0o600)
+    found = renamed.lookup("new/large")
+    assert (found.asked[2].role, found.asked[2].at) == ("data", "big")
+
+
+@needs_real_root
+def test_a_redirect_to_what_is_nowhere_ends(renamed: Overlay):
+    (renamed.merged / "big").chmod(0o600)
+    os.setxattr(renamed.upper / "big", "trusted.overlay.redirect", b"/no/where")
+    assert roles(renamed.lookup("big")) == {"upper": "answers", "app": "unasked", "base": "hidden"}
+
+
+@needs_real_root
+def test_the_picture_follows_a_redirect(renamed: Overlay):
+    (renamed.merged / "big").chmod(0o600)
+    assert repr(renamed.diagram("moved", "moved/a", "moved/b", "moved/c", "dir", "big")) == (
+        "         moved/   moved/a      moved/b   moved/c   dir/    big\n"
+        "merged   dir      new          –         3         –       100 B\n"
+        "upper    dir  ↷   new  ↑base   ✕         ·         ✕       100 B  ~  ↑base\n"
+        "app      dir      ·            ·         3         (dir)   ·\n"
+        "base     dir      (1)          (2)       ·         (dir)   100 B\n"
+        "( ) hidden   ↑ copied up from   ✕ whiteout   ~ metadata only   ↷ renamed, points below"
+    )
+    assert {"moved/", "moved/a"} <= set(renamed.diagram().grid.paths)
+    assert ("moved/", "points to dir") in renamed.tree("upper").rows

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 
 from overlaylab import Lab
-from overlaylab.errors import MountRefused
+from overlaylab.errors import BackendUnavailable, BadOption, MountRefused
 from overlaylab.linux import mount, namespaces, syscalls
 
-from .helpers import mount_table
+from .helpers import change, mark, mount_table, python
+from .rights import REAL_ROOT
 
 Mounter = Callable[[str, mount.Stack], None]
 
@@ -287,3 +288,153 @@ def test_a_mount_in_use_is_busy_unless_it_is_detached(directory: Path):
         assert refused.value.errno == errno.EBUSY
         mount.unmount(str(target), detach=True)
     assert not os.path.ismount(target)
+
+
+real_root = pytest.mark.skipif(not REAL_ROOT, reason="the kernel permits this to real root only")
+
+either_way = pytest.mark.parametrize("mounter", MOUNTERS)
+
+
+@pytest.fixture
+def mounting(mounter: Mounter, monkeypatch: pytest.MonkeyPatch) -> Mounter:
+    """Labs mount in this way."""
+    monkeypatch.setattr(mount, "mount_overlay", mounter)
+    return mounter
+
+
+@real_root
+@either_way
+@pytest.mark.usefixtures("mounting")
+def test_with_redirect_dir_a_lower_directory_can_be_renamed(kernel_lab: Lab):
+    base = kernel_lab.layer("base", {"dir/file": "x"})
+    web = kernel_lab.mount("web", lower=[base], options={"redirect_dir": "on"})
+    assert web.options["redirect_dir"] == "on"
+    os.rename(web.merged / "dir", web.merged / "moved")
+    assert mark(web.upper / "moved", "redirect") == b"dir"
+    assert web.changes() == [change("whiteout", "dir"), change("redirect", "moved")]
+
+
+@real_root
+@either_way
+@pytest.mark.usefixtures("mounting")
+def test_with_metacopy_chmod_copies_no_data(kernel_lab: Lab):
+    base = kernel_lab.layer("base", {"big": bytes(1 << 20)})
+    web = kernel_lab.mount("web", lower=[base], options={"metacopy": "on"})
+    (web.merged / "big").chmod(0o600)
+    assert web.changes() == [change("metadata", "big", 1 << 20)]
+    assert (web.upper / "big").stat().st_blocks * 512 < 1 << 16
+
+
+@real_root
+@either_way
+@pytest.mark.usefixtures("mounting")
+def test_with_index_hard_links_keep_together(kernel_lab: Lab):
+    base = kernel_lab.layer("base", {"one": "old"})
+    os.link(base.path / "one", base.path / "two")
+    web = kernel_lab.mount("web", lower=[base], options={"index": "on"})
+    (web.merged / "one").write_text("new")
+    assert (web.merged / "two").read_text() == "new"
+
+
+@either_way
+@pytest.mark.usefixtures("mounting")
+def test_a_flag_is_an_option_without_a_value(kernel_lab: Lab):
+    web = kernel_lab.mount("web", lower=[kernel_lab.layer("base")], options={"volatile": ""})
+    assert {"volatile", "fsync"} & set(web.options)  # fsync=volatile since Linux 6.18 or so
+    assert (web.work / "work/incompat/volatile").is_dir()
+
+
+@real_root
+@either_way
+@pytest.mark.usefixtures("mounting")
+def test_a_data_only_layer_shows_what_a_redirect_leads_to(kernel_lab: Lab):
+    store = kernel_lab.layer("store:,x", {"12/34": "hello"})
+    names = kernel_lab.layer("names", {"app": "", "plain": ""})
+    os.truncate(names.path / "app", 5)
+    os.setxattr(names.path / "app", "trusted.overlay.metacopy", b"")
+    os.setxattr(names.path / "app", "trusted.overlay.redirect", b"/12/34")
+    options = {"metacopy": "on", "redirect_dir": "on", "datadir+": str(store.path)}
+    web = kernel_lab.mount("web", lower=[names], options=options)
+    assert sorted(os.listdir(web.merged)) == ["app", "plain"]
+    assert (web.merged / "app").read_text() == "hello"
+    assert web.changes() == []
+
+
+@either_way
+@pytest.mark.usefixtures("mounting")
+@pytest.mark.parametrize(
+    "options", [{"nonsense": ""}, {"nonsense": "x"}, {"index": "on,volatile"}, {"index": ""}]
+)
+def test_an_unknown_option_or_value_is_one_sentence(kernel_lab: Lab, options: dict[str, str]):
+    base = kernel_lab.layer("base")
+    with pytest.raises(MountRefused, match=r"^The kernel refused .*\.$") as refused:
+        kernel_lab.mount("web", lower=[base], options=options)
+    assert refused.value.errno == errno.EINVAL
+    assert "correct the option's name or value" in str(refused.value) or (
+        f"leave out {next(iter(options))};" in str(refused.value)  # mount(2) gives no reason
+    )
+    assert kernel_lab.mounts == {}
+    assert not list(kernel_lab.path.glob("mounts/*"))
+
+
+@real_root
+def test_options_that_exclude_one_another_are_named(kernel_lab: Lab):
+    base = kernel_lab.layer("base")
+    options = {"metacopy": "on", "redirect_dir": "off"}
+    with pytest.raises(MountRefused, match=r"leave out metacopy, redirect_dir; .* log"):
+        kernel_lab.mount("web", lower=[base], options=options)
+
+
+def test_in_a_user_namespace_the_sentence_says_what_is_excluded_there():
+    script = """
+from overlaylab.linux import namespaces
+assert namespaces.enter(rootless=True).mode == "user"
+from overlaylab import Lab
+from overlaylab.errors import MountRefused
+with Lab("test", backend="kernel") as lab:
+    base = lab.layer("base")
+    lab.mount("volatile", lower=[base], options={"volatile": ""})
+    lab.mount("twice", lower=[base], options={"userxattr": ""})
+    for number, name in enumerate(("redirect_dir", "metacopy")):
+        try:
+            lab.mount(f"m{number}", lower=[base], options={name: "on"})
+        except MountRefused as error:
+            print(error)
+"""
+    done = python("-c", script)
+    assert done.stderr == ""
+    first, second = done.stdout.splitlines()
+    assert "EINVAL" in first
+    assert first == second
+    assert "userxattr, which a user namespace needs, excludes redirect_dir and metacopy" in first
+
+
+@pytest.mark.parametrize("options", [{"redirect_dir": "on"}, {"volatile": ""}])
+def test_without_a_kernel_there_are_no_options(options: dict[str, str]):
+    with Lab("test", backend="emulated") as lab:
+        base = lab.layer("base")
+        with pytest.raises(BackendUnavailable, match=r"no mount options \(.*kernel backend.*\.$"):
+            lab.mount("web", lower=[base], options=options)
+        assert lab.mounts == {}
+        assert not list(lab.path.glob("mounts/*"))
+        assert lab.mount("web", lower=[base], options={}).changes() == []
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["index"],
+        "index=on",
+        {"index": True},
+        {5: "on"},
+        {"index": "on\0"},
+        {"upperdir": "/tmp"},
+        {"lowerdir+": "/tmp"},
+    ],
+)
+def test_what_is_no_option_is_refused_before_anything_is_made(lab: Lab, options: object):
+    base = lab.layer("base")
+    with pytest.raises(BadOption, match=r"^[^\n]*: [^\n]*\.$"):
+        lab.mount("web", lower=[base], options=options)
+    assert lab.mounts == {}
+    assert not list(lab.path.glob("mounts/*"))

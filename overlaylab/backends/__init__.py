@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +20,14 @@ class Backend(Protocol):
     def why(self) -> str:
         """Why this one was chosen, as a sentence."""
 
-    def mount(self, merged: Path, lower: list[Path], upper: Path | None, work: Path | None) -> None:
+    def mount(
+        self,
+        merged: Path,
+        lower: list[Path],
+        upper: Path | None,
+        work: Path | None,
+        options: Mapping[str, str],
+    ) -> None:
         """Make the stack visible at the directory `merged`.
 
         Args:
@@ -27,9 +35,11 @@ class Backend(Protocol):
             lower: the layers, the top one first.
             upper: the directory that takes the writes; None for a read-only mount.
             work: an empty directory beside it; None with it.
+            options: more options of overlayfs and their values, ``""`` for a flag.
 
         Raises:
             MountRefused: it cannot be; nothing was left behind.
+            BackendUnavailable: there are options, and no kernel to take them.
             OSError: ENOSPC, there is no room; nothing was left behind.
         """
 

@@ -20,10 +20,11 @@ import os
 import resource
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import BackendUnavailable
 from ..linux import sandbox, xattrs
 from ..linux.mount import MountError
 from ..lookup import Place, step, top
@@ -61,7 +62,7 @@ DIFFERENCES = {
     "everybody, with EROFS",
     "permissions": "are those of the user; with a mount one is root in it",
     "/tmp": "is read-only to a script, as everything else is; $TMPDIR is there",
-    "metacopy, redirect, index, volatile": "do not exist",
+    "mount options": "are refused: metacopy, redirect_dir, index, volatile and all others",
 }
 
 
@@ -78,8 +79,21 @@ class EmulatedBackend:
         self.why = why
         self._views: dict[Path, _View] = {}
 
-    def mount(self, merged: Path, lower: list[Path], upper: Path | None, work: Path | None) -> None:
+    def mount(
+        self,
+        merged: Path,
+        lower: list[Path],
+        upper: Path | None,
+        work: Path | None,
+        options: Mapping[str, str],
+    ) -> None:
         """See :meth:`.Backend.mount`. The limits are the kernel's."""
+        if options:
+            raise BackendUnavailable(
+                f"The stand-in knows no mount options ({', '.join(options)}), which say how the "
+                "kernel is to mount: mount without them, or use a lab on the kernel backend (see "
+                "'%overlay doctor')."
+            )
         error = _as_the_kernel_would(lower, upper)
         if error is not None:
             what = "The stack was refused ({words}), as the kernel would"

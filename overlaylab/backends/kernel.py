@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..linux import mount, namespaces, sandbox
@@ -22,7 +23,14 @@ class KernelBackend:
     def __init__(self, why: str) -> None:
         self.why = why
 
-    def mount(self, merged: Path, lower: list[Path], upper: Path | None, work: Path | None) -> None:
+    def mount(
+        self,
+        merged: Path,
+        lower: list[Path],
+        upper: Path | None,
+        work: Path | None,
+        options: Mapping[str, str],
+    ) -> None:
         """See :meth:`.Backend.mount`."""
         stack = mount.Stack(
             lower=[str(path) for path in lower],
@@ -30,6 +38,7 @@ class KernelBackend:
             work=None if work is None else str(work),
             # trusted.* xattrs are for the root of the machine alone (xattr(7)).
             userxattr=namespaces.in_user_namespace(),
+            options=options,
         )
         try:
             mount.mount_overlay(str(merged), stack)
@@ -41,7 +50,9 @@ class KernelBackend:
         except mount.MountError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise OSError(error.errno, error.strerror) from None
-            raise refused(error, len(lower), read_only=upper is None) from None
+            if options and stack.userxattr:
+                options = {**options, "userxattr": ""}
+            raise refused(error, len(lower), read_only=upper is None, options=options) from None
 
     def unmount(self, merged: Path, *, force: bool = False) -> None:
         """See :meth:`.Backend.unmount`."""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import MountBusy, MountRefused
 from ..linux.mount import MountError
+from ..text import listed
 
 
 def refused(
@@ -14,6 +16,7 @@ def refused(
     depth: int,
     *,
     read_only: bool,
+    options: Mapping[str, str] | None = None,
     what: str = "The kernel refused the mount ({words})",
 ) -> MountRefused:
     """A refusal as a sentence with a remedy.
@@ -22,6 +25,7 @@ def refused(
         error: what the kernel said, or would have said.
         depth: how many lowers there are.
         read_only: whether there is no upper.
+        options: those that were given beside the layers.
         what: the sentence up to its remedy, with ``{words}`` for the errno and its meaning.
     """
     number = error.errno or 0
@@ -34,11 +38,26 @@ def refused(
     elif number == errno.EINVAL and read_only and depth < 2:
         remedy = "a read-only overlay needs two lowers or more: give another, or an upper."
     elif number == errno.E2BIG:
-        remedy = "use fewer lowers, or Linux 6.5 or newer, which has no such limit."
+        remedy = "use fewer lowers, or Linux 6.8 or newer, which has no such limit."
     elif number == errno.ELOOP:
         remedy = "give directories that are not the same and not inside one another."
     elif number == errno.ENODEV:
         remedy = "load the kernel's overlay module (modprobe overlay)."
+    elif number == errno.EINVAL and ("parameter '" in said or "value for '" in said):
+        remedy = "correct the option's name or value."
+    elif (
+        number == errno.EINVAL
+        and options
+        and "userxattr" in options
+        and options.keys() & {"metacopy", "redirect_dir"}
+    ):
+        remedy = (
+            "userxattr, which a user namespace needs, excludes redirect_dir and metacopy: leave "
+            "them out, or be root of the machine."
+        )
+    elif number == errno.EINVAL and options:
+        names = listed([name for name in options if name != "userxattr"], "userxattr")
+        remedy = f"change or leave out {names}; the kernel's log (dmesg) says why."
     else:
         remedy = "run '%overlay doctor' to see what this machine permits."
     words = f"{name}: {said or error.strerror}"

@@ -1,4 +1,4 @@
-"""A bar chart of sizes, drawn as plain SVG: bars need no layout."""
+"""A bar chart of sizes, and curves over a number, drawn as plain SVG: neither needs layout."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .figure import figure
 
 _BAR, _ROW, _LONGEST, _SLIT = 18, 34, 420, 2
 _CHARACTER = 7.2
-_INK, _SEEN, _UNSEEN, _PAPER = "#1f2328", "#0b5fa5", "#c2570c", "#ffffff"
+INK, _SEEN, _UNSEEN, _PAPER = "#1f2328", "#0b5fa5", "#c2570c", "#ffffff"
 #: The part that could be had back is striped, so that it is told apart without its colour.
 _STRIPES = (
     '<defs><pattern id="overlaylab-stripes" width="6" height="6" patternUnits="userSpaceOnUse" '
@@ -70,7 +70,7 @@ class Chart:
         parts = [_STRIPES]
         for number, (label, bar) in enumerate(zip(labels, self.bars, strict=True)):
             top = 8 + number * _ROW
-            parts.append(_text(8, top + _BAR - 5, label))
+            parts.append(text_at(8, top + _BAR - 5, label))
             x = left
             for stored, unseen in bar.layers:
                 seen = stored - unseen
@@ -80,12 +80,12 @@ class Chart:
                         x += size * scale
                 x += _SLIT if stored else 0
             words = f"{size_text(bar.visible)} visible of {size_text(bar.stored)}"
-            parts.append(_text(x + 6, top + _BAR - 5, words))
+            parts.append(text_at(x + 6, top + _BAR - 5, words))
         bottom = 8 + len(self.bars) * _ROW
         parts.append(_block(left, bottom, 14, _SEEN))
-        parts.append(_text(left + 20, bottom + _BAR - 5, "visible"))
+        parts.append(text_at(left + 20, bottom + _BAR - 5, "visible"))
         parts.append(_block(left + 84, bottom, 14, "url(#overlaylab-stripes)"))
-        parts.append(_text(left + 104, bottom + _BAR - 5, "stored, seen by nobody"))
+        parts.append(text_at(left + 104, bottom + _BAR - 5, "stored, seen by nobody"))
         width, height = left + _LONGEST + 330, bottom + _BAR + 8
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" role="img" '
@@ -109,6 +109,7 @@ def _block(x: float, y: float, width: float, fill: str) -> str:
     )
 
 
-def _text(x: float, y: float, words: str) -> str:
-    style = f'font-family="Helvetica, Arial, sans-serif" font-size="12" fill="{_INK}"'
+def text_at(x: float, y: float, words: str) -> str:
+    """Words whose first letter stands at `x` and `y`, as an element of an SVG."""
+    style = f'font-family="Helvetica, Arial, sans-serif" font-size="12" fill="{INK}"'
     return f'<text x="{x:.1f}" y="{y:.1f}" {style}>{html.escape(words)}</text>'

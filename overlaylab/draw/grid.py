@@ -30,7 +30,7 @@ class Cell:
         text: the file's text if it is short, else its size; "dir"; a link's target.
         state: ``"absent"``, ``"visible"``, ``"hidden"``, ``"whiteout"`` (one that is itself
             hidden is hidden) or ``"folded"`` (several paths, and `text` says how many).
-        mark: ``"opaque"``, ``"added"``, ``"metadata"`` or ``""``.
+        mark: ``"opaque"``, ``"added"``, ``"metadata"``, ``"redirect"`` or ``""``.
         source: the number of the band that a copied-up file came from; 0 if it did not.
         changed: is this what the step that is drawn has changed?
     """
@@ -51,12 +51,14 @@ class Grid:
         bands: name and cells of each band.
         columns: what each column is about.
         probe: a look-up to be drawn, of one of the columns' paths.
+        views: how many of the topmost bands are views of the layers beneath.
     """
 
     paths: Sequence[str]
     bands: Sequence[tuple[str, Sequence[Cell]]] = field(repr=False)
     columns: Sequence[Column] = field(default=(), repr=False)
     probe: Lookup | None = field(default=None, repr=False)
+    views: int = 1
 
     def without_hidden(self) -> Grid:
         """This grid without the entries that nobody sees."""
@@ -88,7 +90,8 @@ def all_columns(
     """A column for each leaf of its trees; see :func:`.fold`."""
     layers = overlay.layers
     wanted = leaves(layers[:1]) if overlay.writable else ()
-    return fold(leaves(layers), limit, shown, set(wanted))
+    merged = Layer(overlay.merged, "merged") if overlay.mounted else None
+    return fold(leaves(layers, merged), limit, shown, set(wanted))
 
 
 def read_grid(overlay: Overlay, columns: Sequence[Column], probe: str | None = None) -> Grid:
@@ -111,18 +114,27 @@ def read_grid(overlay: Overlay, columns: Sequence[Column], probe: str | None = N
     return Grid([heading for heading, _ in read], bands, columns, asked)
 
 
-def leaves(layers: Sequence[Layer]) -> list[str]:
+def leaves(layers: Sequence[Layer], merged: Layer | None = None) -> list[str]:
     """The paths worth a column: whatever is no directory in some layer, and directories that
-    are empty or opaque."""
+    are empty, opaque or renamed. What is in a renamed one has its path in `merged` alone."""
     every: set[str] = set()
     parents: set[str] = set()
     cutting: set[str] = set()
+    renamed: set[str] = set()
     for layer in layers:
         for path, entry in layer.walk():
             every.add(path)
             parents.add(os.path.dirname(path))
-            if entry.kind != "directory" or entry.opaque:
+            if entry.kind != "directory" or entry.opaque or entry.redirect is not None:
                 cutting.add(path)
+            if entry.kind == "directory" and entry.redirect is not None:
+                renamed.add(path)
+    if merged is not None:
+        for directory in renamed:
+            place = merged.path / directory
+            for path, _ in Layer(place).walk() if place.is_dir() else ():
+                every.add(f"{directory}/{path}")
+                parents.add(os.path.dirname(f"{directory}/{path}"))
     return sorted((every - parents) | cutting)
 
 
@@ -152,14 +164,15 @@ def _column(
             mark = "metadata"
         if asked.found == "opaque directory":
             mark = "opaque"
+        if entry is not None and entry.kind == "directory" and entry.redirect is not None:
+            mark = "redirect"
         if layer is upper and entry is not None:
-            beneath = lookup(overlay.lower, path)
-            below = beneath.answering
+            below = _below(overlay, found)
             if below is None and entry.kind != "whiteout":
-                mark = "added"
-            elif below is not None and _copied_up(entry, beneath.asked[below].entry):
-                source = below + 2  # beneath the bands of merged and upper
-        cells.append(_cell(layer, path, entry, asked, mark, source))
+                mark = mark if mark in ("metadata", "redirect") else "added"
+            elif below is not None and _copied_up(entry, below[1]):
+                source = below[0] + 2  # beneath the bands of merged and upper
+        cells.append(_cell(layer, asked.at, entry, asked, mark, source))
     seen = next((cell for cell in cells if cell.state != "absent"), None)
     visible = seen if seen and seen.state == "visible" else None
     merged = Cell(visible.text, "visible") if visible else Cell("", "absent")
@@ -169,6 +182,16 @@ def _column(
         merged = Cell(_text(live, path, now), "visible") if now else Cell("", "absent")
     directory = any(asked.found in ("directory", "opaque directory") for asked in found.asked)
     return printable(path) + ("/" if directory else ""), [merged, *cells]
+
+
+def _below(overlay: Overlay, found: Lookup) -> tuple[int, Entry | None] | None:
+    """The lower, and its entry, that merged would show without what upper has at the path."""
+    for number, one in enumerate(found.asked[1:]):
+        if one.found and one.at != found.path:  # a redirect leads there
+            return number, one.entry
+    beneath = lookup(overlay.lower, found.path)
+    answering = beneath.answering
+    return None if answering is None else (answering, beneath.asked[answering].entry)
 
 
 def _copied_up(entry: Entry, below: Entry | None) -> bool:
@@ -220,7 +243,7 @@ def _short(text: str) -> str:
 
 
 def marks_used(cells: Iterable[Cell]) -> Set[str]:
-    """Which of hidden, copied up, added, whiteout, opaque, metadata and changed occur."""
+    """Which of hidden, copied up, added, whiteout, opaque, metadata, redirect and changed occur."""
     return set(
         itertools.chain.from_iterable(
             (

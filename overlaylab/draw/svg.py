@@ -38,6 +38,10 @@ MERGED, UPPER, LOWER, PAPER, CHANGED = "#e1ecfb", "#fdf0cc", "#eceff2", "#ffffff
 DIRECTORY = "#f6f8fa"
 
 
+#: What the uppers are called; two of them where somebody's own overlayfs stands beside another.
+_UPPERS = ("upper", "kernel's upper", "your upper")
+
+
 class _Span(NamedTuple):
     """A directory's heading over the columns of what is in it."""
 
@@ -181,9 +185,9 @@ class _Picture:
     def _draw_band(self, band: int, name: str, cells: Sequence[Cell]) -> None:
         y = self._height(band)
         kind, colour = "lower", LOWER
-        if band == 0:
+        if band < self._grid.views:
             kind, colour = "merged", MERGED
-        elif band == 1 and name == "upper":
+        elif band < 2 * self._grid.views and name in _UPPERS:
             kind, colour = "upper", UPPER
         self._node(
             f"b{band}",
@@ -248,7 +252,7 @@ class _Picture:
 
 
 #: How a look-up meets a layer that is asked: an answer, a part of it, a stop; or nothing.
-_ARROWS = {"answers": "normal", "merges": "odot", "hides": "tee", "nothing": ""}
+_ARROWS = {"answers": "normal", "merges": "odot", "data": "odot", "hides": "tee", "nothing": ""}
 
 
 def _directories(column: Column) -> list[str]:

@@ -11,10 +11,11 @@ _LEGEND = {
     "whiteout": "✕ whiteout",
     "opaque": "⊘ opaque",
     "metadata": "~ metadata only",
+    "redirect": "↷ renamed, points below",
     "changed": "• changed in this step",
 }
 
-_SIGNS = {"opaque": "  ⊘", "metadata": "  ~", "added": "  +"}
+_SIGNS = {"opaque": "  ⊘", "metadata": "  ~", "redirect": "  ↷", "added": "  +"}
 
 
 def in_words(grid: Grid) -> str:
@@ -43,7 +44,7 @@ def cell_words(grid: Grid, band: int, column: int) -> str:
     """A cell's text with its signs."""
     cell = grid.bands[band][1][column]
     if cell.state == "absent":
-        text = "·" if band else "–"
+        text = "–" if band < grid.views else "·"
     else:
         text = cell.text + _SIGNS.get(cell.mark, "")
         if cell.source:

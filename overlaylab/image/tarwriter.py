@@ -12,8 +12,10 @@ import os
 import stat
 from collections.abc import Iterator
 
-from ..layer import Layer
+from ..errors import BadImage
+from ..layer import EntryKind, Layer
 from ..linux import xattrs
+from ..text import printable
 from ..trees import set_readable
 
 WHITEOUT = ".wh."
@@ -46,6 +48,7 @@ def tar_chunks(directory: str | os.PathLike[str], latest: int = 0) -> Iterator[b
     Raises:
         OSError: something cannot be read.
         BadLower: `directory` is no directory.
+        BadImage: a file or directory of it is only half there, the rest being in a layer below.
     """
     pending: list[bytes] = []
     size = 0
@@ -79,7 +82,7 @@ def _pieces(layer: Layer, latest: int) -> Iterator[bytes]:
             continue
         mode = stat.S_IMODE(status.st_mode)
         place = f"{root}/{path}"
-        extra = _extra(place)
+        extra = _extra(place, path, entry.kind)
         if entry.kind == "directory":
             yield header(name + b"/", b"5", mode, owner, 0, seconds, extra=extra)
             if entry.opaque:
@@ -104,14 +107,26 @@ def _pieces(layer: Layer, latest: int) -> Iterator[bytes]:
             yield header(name, _SPECIAL[kind], mode, owner, 0, seconds, device=numbers, extra=extra)
 
 
-def _extra(place: str) -> list[tuple[bytes, bytes]]:
-    """The pax records of the xattrs that are not overlayfs's own."""
-    found = xattrs.of_user(place)
-    return [
-        (b"SCHILY.xattr." + os.fsencode(name), value)
-        for name, value in sorted(found.items())
-        if name not in _LOCAL
-    ]
+def _extra(place: str, path: str, kind: EntryKind) -> list[tuple[bytes, bytes]]:
+    """The pax records of the xattrs that are not overlayfs's own.
+
+    Raises:
+        BadImage: one of overlayfs's own says what no tar can say.
+    """
+    found = []
+    for name in sorted(xattrs.names(place)):
+        mark = xattrs.mark_of(name)
+        # A file keeps its redirect when its data follow; then it says nothing any more.
+        if mark == ("redirect" if kind == "directory" else "metacopy"):
+            raise BadImage(
+                f"{printable(path)} has its {'content' if kind == 'directory' else 'data'} in a "
+                "layer below, which the tar of a layer cannot say: work in a mount without "
+                "metacopy and redirect_dir."
+            )
+        if mark is None and name not in _LOCAL:
+            value = os.getxattr(place, name, follow_symlinks=False)
+            found.append((b"SCHILY.xattr." + os.fsencode(name), value))
+    return found
 
 
 def _data(place: str, size: int) -> Iterator[bytes]:

@@ -1,7 +1,7 @@
 """Mounting overlayfs by system calls.
 
 Two ways lead to the same mount. The file-descriptor API (fsopen, fsconfig, fsmount,
-move_mount; Linux 5.2, with one ``lowerdir+`` per layer since 6.5) needs no separator between
+move_mount; Linux 5.2, with one ``lowerdir+`` per layer since 6.8) needs no separator between
 layers, has no limit on the length of all options together, and returns the kernel's own
 message when it refuses. mount(2) is the way of older kernels.
 """
@@ -12,8 +12,8 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from . import syscalls
 
@@ -49,12 +49,14 @@ class Stack:
         upper: the directory that takes the writes; None for a read-only mount.
         work: an empty directory on the filesystem of `upper`; None with it.
         userxattr: keep marks in ``user.overlay.*``; needed in a user namespace.
+        options: more options of overlayfs and their values, ``""`` for a flag.
     """
 
     lower: Sequence[str]
     upper: str | None
     work: str | None
     userxattr: bool
+    options: Mapping[str, str] = field(default_factory=dict)
 
 
 def mount_overlay(target: str, stack: Stack) -> None:
@@ -125,6 +127,9 @@ def mount_by_file_descriptors(target: str, stack: Stack) -> None:
             add_directory(b"workdir", stack.work)
         if stack.userxattr:
             configure(_FSCONFIG_SET_FLAG, b"userxattr", None)
+        for name, value in stack.options.items():
+            kind = _FSCONFIG_SET_STRING if value else _FSCONFIG_SET_FLAG
+            configure(kind, os.fsencode(name), os.fsencode(value) if value else None)
         configure(_FSCONFIG_CREATE, None, None)
         attributes = _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NODEV
         if stack.upper is None:
@@ -177,10 +182,15 @@ def _options(stack: Stack, lower: Sequence[str]) -> bytes:
         return re.sub(rb"([\\:,])", rb"\\\1", os.fsencode(path))
 
     options = [b"lowerdir=" + b":".join(map(escaped, lower))]
+    if "datadir+" in stack.options:
+        options[0] += b"::" + escaped(stack.options["datadir+"])
     if stack.upper is not None and stack.work is not None:
         options += [b"upperdir=" + escaped(stack.upper), b"workdir=" + escaped(stack.work)]
     if stack.userxattr:
         options.append(b"userxattr")
+    for name, value in stack.options.items():
+        if name != "datadir+":
+            options.append(escaped(name) + (b"=" + escaped(value) if value else b""))
     return b",".join(options)
 
 

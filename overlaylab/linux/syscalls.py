@@ -83,3 +83,12 @@ def unshare(flags: int) -> None:
         OSError: with the kernel's errno.
     """
     _checked(_libc().unshare(flags))
+
+
+def pivot_root(new_root: str, put_old: str) -> None:
+    """pivot_root(2), for all processes of the calling thread's mount namespace.
+
+    Raises:
+        OSError: with the kernel's errno.
+    """
+    _checked(_libc().pivot_root(os.fsencode(new_root), os.fsencode(put_old)))
