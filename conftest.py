@@ -36,7 +36,9 @@ def _impossible(config: pytest.Config) -> tuple[str, ...]:
     rootless = "rootless" in (config.option.nbval_kernel_name or "")
     if _backend(rootless) == "emulated":
         return ("kernel-only", "root-only")
-    return ("root-only",) if rootless or os.getuid() != 0 else ()
+    if rootless or os.getuid() != 0:
+        return ("root-only",)
+    return () if _disks() else ("disk-only",)
 
 
 @functools.cache
@@ -52,6 +54,20 @@ def _backend(rootless: bool) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
+@functools.cache
+def _disks() -> bool:
+    """Can a lesson have a disk of its own (mkfs.xfs, loop devices)? CI has to have it."""
+    script = (
+        "from overlaylab.linux import namespaces\n"
+        "namespaces.enter()\n"
+        "from overlaylab import Lab\n"
+        "from overlaylab.course import Disk\n"
+        "with Lab('probe') as lab: Disk(lab)"
+    )
+    ran = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
+    return ran.returncode == 0 or bool(os.environ.get("CI"))
+
+
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
@@ -59,13 +75,16 @@ def pytest_terminal_summary(
     counts = config.stash.get(COUNTS, Counter())
     if not counts:
         return
-    backend = {
-        (): "kernel, as root",
-        ("root-only",): "kernel, rootless",
-        ("kernel-only", "root-only"): "emulated",
-    }[_impossible(config)]
+    impossible = _impossible(config)
+    backend = (
+        "emulated"
+        if "kernel-only" in impossible
+        else "kernel, rootless"
+        if "root-only" in impossible
+        else "kernel, as root"
+    )
     terminalreporter.write_line(
         f"notebooks ({backend}): {counts['compared']} code cells compared, {counts['run']} run "
         f"without comparing, {counts['kernel-only']} skipped as kernel-only, "
-        f"{counts['root-only']} as root-only"
+        f"{counts['root-only']} as root-only, {counts['disk-only']} as disk-only"
     )

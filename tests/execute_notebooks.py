@@ -1,7 +1,8 @@
 """Run every notebook in its kernel and write the outputs back: what ``make notebooks`` does.
 
 What differs from run to run or machine to machine without meaning anything (times, the version
-of Python) is not written, so that a second run changes nothing.
+of Python) is not written, and a cell that is not compared keeps the output that it has, so that
+a second run changes nothing. Clear such an output to have the cell write a new one.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ def execute(path: Path) -> None:
         nbclient.exceptions.CellExecutionError: a cell failed; the file is as it was.
     """
     notebook = nbformat.read(path, as_version=4)
+    kept = {cell.id: cell.outputs for cell in notebook.cells if _uncompared(cell)}
     client = NotebookClient(
         notebook,
         timeout=120,
@@ -36,11 +38,17 @@ def execute(path: Path) -> None:
         for output in cell.get("outputs", ()):
             # Without its kernel a widget cannot be shown; its words and its picture can.
             output.get("data", {}).pop(WIDGET, None)
+        if kept.get(cell.id):
+            cell.outputs = kept[cell.id]
     notebook.metadata = {
         "kernelspec": {"display_name": "overlaylab", "language": "python", "name": "overlaylab"},
         "language_info": {"name": "python"},
     }
     nbformat.write(notebook, path)
+
+
+def _uncompared(cell: nbformat.NotebookNode) -> bool:
+    return "nbval-ignore-output" in cell.metadata.get("tags", [])
 
 
 if __name__ == "__main__":

@@ -9,8 +9,10 @@ from overlaylab import Image, Overlay
 from overlaylab.course import Exercise, ImageExercise, exercise
 from overlaylab.course.exercises import all_tasks
 from overlaylab.course.images import ImageTask
+from overlaylab.course.own import Piece
 
-TASKS = all_tasks()
+#: Those of lesson 10 have tests of their own, in test_own_overlay.py.
+TASKS = {name: task for name, task in all_tasks().items() if not isinstance(task, Piece)}
 IMAGES = [name for name, task in TASKS.items() if isinstance(task, ImageTask)]
 STACKS = [name for name in TASKS if name not in IMAGES]
 
@@ -70,6 +72,94 @@ WRONG = {
         ("rm -r etc/app.d; mkdir etc/app.d; touch etc/app.d/x", "is not empty"),
         ("rm -r etc/app.d; mkdir etc/app.d; touch etc/x", "more than etc/app.d"),
     ],
+    "08.1": [
+        (("tools", "conf", "patch", "docs"), "settings says port 80"),
+        (("docs", "patch", "tools", "conf"), "app is not in the first lower"),
+        (("tools", "docs", "patch", "conf"), "settings is not in the second lower"),
+        ("echo port 8080 > settings", "upper is not empty"),
+    ],
+    "08.2": [
+        ("echo webp > plugins/webp.so", "is there now"),
+        ("rm -r plugins; mkdir plugins", "the same three files"),
+        ("touch plugins/*", "which kind of directory"),
+        (
+            "cp -r plugins new; rm -r plugins; mkdir plugins; cp new/* plugins",
+            "more than plugins",
+        ),
+    ],
+    "08.3": [
+        ("echo 1 2 1 > asked", "more than asked.txt"),
+        ("mkdir asked.txt", "not a file"),
+        ("echo 1 2 > asked.txt", "three numbers"),
+        ("echo 5 2 1 > asked.txt", "a whiteout answers too"),
+        ("echo 1 5 1 > asked.txt", "the second number"),
+        ("echo 1 2 5 > asked.txt", "the third number"),
+    ],
+    "09.1": [
+        ("mv bin/tool run/tool", "gone from its old place"),
+        ("ln -s bin/tool run/tool", "does not lead to the program"),
+        ("cp bin/tool run/tool", "holds the program once more"),
+        ("ln bin/tool run/tool", "holds the program once more"),
+        ("ln -s ../bin/tool run/tool; touch run/other", "more than run/tool"),
+    ],
+    "09.2": [
+        ("rm sys; mkdir dev proc", "is missing"),
+        ("mkdir dev proc; echo web > etc/hostname", "is no directory"),
+        ("rm sys; mkdir dev proc sys; touch dev/null; echo web > etc/hostname", "is not empty"),
+        ("rm sys; mkdir dev proc sys", "does not say just: web"),
+        ("rm sys; mkdir dev proc sys tmp; echo web > etc/hostname", "more than the three"),
+    ],
+    "05.1": [
+        ("cp etc/app.conf.new etc/app.conf", "still there: a copy is not a rename"),
+        ("mv etc/app.conf etc/app.conf.new", "is gone"),
+        ("rm etc/app.conf.new", "does not say what"),
+        ("mv etc/app.conf.new etc/x; ln -sf x etc/app.conf", "is a symbolic link"),
+        ("mv etc/app.conf.new etc/app.conf; touch etc/motd", "more than the two names"),
+    ],
+    "05.2": [
+        ("cp releases/2.0 current", "are two files"),
+        ("ln -s releases/2.0 current", "is a symbolic link"),
+        ("mv releases/2.0 current", "is gone"),
+        ("touch releases/1.0", "there is no current"),
+        ("ln releases/1.0 current", "are two files"),
+        ("ln releases/2.0 current; rm releases/1.0", "more than the two names"),
+    ],
+    "05.3": [
+        ("mv opt/data srv/data", "copies it up"),
+        ("mkdir srv/data; ln opt/data/* srv/data", "copies it up"),
+        ("ln -s /opt/data srv/data", "starts with /"),
+        ("ln -s opt/data srv/data", "cannot be found"),
+        ("mkdir srv/data; : > srv/data/table", "not the table of opt/data"),
+    ],
+    "12.1": [
+        ("mkdir -p app/bin; cp store/1f app/bin/start", "copies it up"),
+        ("mkdir -p app/bin; mv store/1f app/bin/start", "copies it up"),
+        ("mkdir -p app/bin; ln -s /store/1f app/bin/start", "starts with /"),
+        ("mkdir -p app/bin; ln -s store/1f app/bin/start", "not all three names"),
+        (
+            "mkdir -p app/bin app/lib; ln -s ../../store/1f app/bin/start\n"
+            "ln -s ../../store/2c app/lib/start; ln -s ../store/7a app/README",
+            "does not lead to the file of the store that it should",
+        ),
+        (
+            "mkdir -p app/bin app/lib; ln -s ../../store/1f app/bin/start\n"
+            "ln -s ../../store/1f app/lib/start; mv store/7a app/README",
+            "something is missing in store",
+        ),
+    ],
+    "12.2": [
+        ("rm a/*", "a kind is there more than once"),
+        ("rm five; echo more >> b/three; echo new > six", "no opaque directory"),
+        ("rm -r a; mkdir a; echo more >> b/three; echo new > six", "no whiteout"),
+        ("rm five; rm -r a; mkdir a; echo new > six", "nothing was copied up"),
+        ("rm five; rm -r a; mkdir a; touch b/three", "nothing was added"),
+    ],
+    "12.3": [
+        (("base", "site", "release"), "that of base"),
+        (("release", "site", "base"), "that of release"),
+        (("site", "base", "release"), "they do not merge across it"),
+        ("echo site > etc/app.conf", "order of the layers alone"),
+    ],
 }
 
 
@@ -98,6 +188,15 @@ WRONG_IMAGES = {
         ("ex.image.flatten(ex.lab)", "the lowest layer is another"),
         ("Image(ex.image.layers[:2])", "data/log has another content"),
         ("ex.image.squash(ex.lab, keep=2)", "too much"),
+    ],
+    "09.3": [
+        ("FROM base\n", "bin/app is not there"),
+        ("FROM base\nCOPY boot /boot\nCOPY app /bin/app\n", "too much"),
+        (
+            "FROM base\nCOPY boot /boot\nRUN rm -r /boot\nCOPY app /bin/app\n",
+            "boot/vmlinuz (3 MiB + 9 B) is stored and not seen",
+        ),
+        ("FROM base\nCOPY --chmod=755 app /bin/app\n", "another content or mode"),
     ],
     "11.1": [
         ("ex.image.flatten(ex.lab)", "what to run"),

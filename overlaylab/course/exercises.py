@@ -18,6 +18,8 @@ from ..lab import Lab
 from ..layer import Content
 from ..overlay import Overlay
 from .images import ImageExercise, ImageTask
+from .own import Piece
+from .own_judge import OwnExercise
 from .verdict import Verdict
 
 #: A mistake and the hint for it: does the state show the mistake?
@@ -112,7 +114,9 @@ class Exercise:
         return self.task.solution
 
 
-_current: dict[str, Exercise | ImageExercise] = {}
+#: What a task is about, and so what doing it is like.
+AnyTask = Task | ImageTask | Piece
+_current: dict[str, Exercise | ImageExercise | OwnExercise] = {}
 
 
 def exercise(name: str) -> Any:
@@ -122,7 +126,8 @@ def exercise(name: str) -> Any:
         name: lesson and number, ``"03.1"``.
 
     Returns:
-        An :class:`Exercise`, or an :class:`.ImageExercise` where an image is to be made.
+        An :class:`Exercise`; an :class:`.ImageExercise` where an image is to be made, an
+        :class:`.OwnExercise` where a piece of a filesystem is.
 
     Raises:
         OverlaylabError: there is no such exercise.
@@ -133,15 +138,21 @@ def exercise(name: str) -> Any:
     before = _current.pop(name, None)
     if before is not None:
         before.close()
-    task = tasks[name]
-    made = ImageExercise(name, task) if isinstance(task, ImageTask) else Exercise(name, task)
-    _current[name] = made
-    return made
+    _current[name] = _begun(name, tasks[name])
+    return _current[name]
 
 
-def all_tasks() -> dict[str, Task | ImageTask]:
+def _begun(name: str, task: AnyTask) -> Exercise | ImageExercise | OwnExercise:
+    if isinstance(task, ImageTask):
+        return ImageExercise(name, task)
+    if isinstance(task, Piece):
+        return OwnExercise(name, task)
+    return Exercise(name, task)
+
+
+def all_tasks() -> dict[str, AnyTask]:
     """Every exercise of the course by name, in order."""
-    tasks: dict[str, Task | ImageTask] = {}
+    tasks: dict[str, AnyTask] = {}
     for module in sorted(one.name for one in pkgutil.iter_modules([os.path.dirname(__file__)])):
         lesson = module.removeprefix("lesson")
         if lesson.isdigit():

@@ -1,0 +1,73 @@
+"""A container started by hand, and the virtual machine it is compared with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import threading
+
+import pytest
+
+from overlaylab import Lab
+from overlaylab.course import container, machine
+from overlaylab.errors import OverlaylabError
+from overlaylab.image import base_image
+from overlaylab.layer import Layer
+
+from .helpers import mount_table
+
+
+@pytest.fixture
+def base(kernel_lab: Lab) -> Layer:
+    base_image(kernel_lab, "base")
+    return kernel_lab.layers["base"]
+
+
+def test_a_container_is_alone_and_this_process_stays_where_it_is(
+    kernel_lab: Lab, base: Layer
+) -> None:
+    here, name, mounts = os.getcwd(), socket.gethostname(), mount_table()
+    script = "echo $$ $(uname -n); echo note > /note; ls -d /"
+    with container.start_container(kernel_lab, [base], script, name="tiny") as box:
+        assert box.output == "1 tiny\n/"
+        assert os.listdir(box.upper) == ["note"]
+        assert [row[1] for row in box.namespaces().rows[:5]] == ["its own"] * 5
+        assert 0 < box.milliseconds == sum(step.milliseconds for step in box.steps)
+        assert 0 < box.memory() < 64 << 20
+    assert (os.getcwd(), socket.gethostname(), mount_table()) == (here, name, mounts)
+
+
+def test_a_container_that_cannot_start_leaves_no_thread(kernel_lab: Lab, base: Layer) -> None:
+    threads = threading.active_count()
+    empty = kernel_lab.layer("empty", {"etc/motd": "no shell here"})
+    with pytest.raises(OverlaylabError, match="No such file"):
+        container.start_container(kernel_lab, [empty], "echo hello")
+    with pytest.raises(OverlaylabError, match="printed nothing"):
+        container.start_container(kernel_lab, [base], "exit 3")
+    assert threading.active_count() <= threads
+
+
+def test_the_recorded_boot_says_where_it_comes_from() -> None:
+    boot = machine.recorded_boot()
+    assert 0 < boot.guest_memory < boot.memory
+    assert all((boot.seconds, boot.machine, boot.date, boot.command, boot.made_by))
+    assert boot.date in repr(boot)
+
+
+def test_what_is_missing_for_a_virtual_machine_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OVERLAYLAB_VMLINUZ", "/no/such/kernel")
+    with pytest.raises(OverlaylabError, match="a kernel that may be read"):
+        machine.boot_virtual_machine()
+
+
+@pytest.mark.skipif(
+    not shutil.which("qemu-system-x86_64") or not os.environ.get("OVERLAYLAB_VMLINUZ"),
+    reason="no QEMU, or no kernel in OVERLAYLAB_VMLINUZ",
+)
+def test_a_virtual_machine_boots_and_is_ended() -> None:
+    boot = machine.boot_virtual_machine()
+    assert boot.seconds > 0
+    assert 0 < boot.guest_memory < 256 << 20
+    with pytest.raises(OverlaylabError, match="time is up"):
+        machine.boot_virtual_machine(timeout=0.1)
