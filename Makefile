@@ -12,7 +12,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK = 1
 help:
 	@echo "make lab        open the course in JupyterLab (ARGS=... goes to jupyter lab)"
 	@echo "make test       run every test, the notebooks included"
-	@echo "make notebooks  run the notebooks and write their outputs back"
+	@echo "make notebooks  run the notebooks, write their outputs back, and renew the map"
 	@echo "make lock       renew the versions in requirements.lock"
 	@echo "make clean      remove the environment"
 
@@ -48,6 +48,7 @@ notebooks-test: $(INSTALLED)
 
 notebooks: $(INSTALLED)
 	$(BIN)/python tests/execute_notebooks.py
+	$(BIN)/python tests/course_map.py
 
 lock: $(INSTALLED)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra test --upgrade \

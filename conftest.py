@@ -6,11 +6,19 @@ import functools
 import os
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 
 import pytest
 
 COUNTS = pytest.StashKey[Counter[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """What a run solves is no progress of whoever runs it."""
+    directory = tempfile.TemporaryDirectory(prefix="overlaylab-progress-")
+    config.add_cleanup(directory.cleanup)
+    os.environ["OVERLAYLAB_PROGRESS"] = f"{directory.name}/progress.json"
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -84,7 +92,8 @@ def pytest_terminal_summary(
         else "kernel, as root"
     )
     terminalreporter.write_line(
-        f"notebooks ({backend}): {counts['compared']} code cells compared, {counts['run']} run "
-        f"without comparing, {counts['kernel-only']} skipped as kernel-only, "
-        f"{counts['root-only']} as root-only, {counts['disk-only']} as disk-only"
+        f"notebooks ({backend}): {counts['compared']} code cells compared "
+        f"({counts['compared'] / counts.total():.1%}), {counts['run']} run without comparing, "
+        f"{counts['kernel-only']} skipped as kernel-only, {counts['root-only']} as root-only, "
+        f"{counts['disk-only']} as disk-only"
     )

@@ -208,6 +208,16 @@ WRONG_IMAGES = {
         ("Image(ex.image.layers[:2])", "data/version has another content"),
         ("Image(ex.image.layers[:1])", "data/table is not there"),
     ],
+    "11.3": [
+        ("FROM base\nCOPY src /src\n", "src/main.sh has another content or mode"),
+        ("FROM base\nCOPY --chmod=755 src /src\n", "out/app is not there"),
+        (
+            TASKS["11.3"].dockerfile.replace("RUN rm /out/debug\n", ""),
+            "sdk/compiler (6 MiB) is stored and not seen",
+        ),
+        (TASKS["11.3"].solution.replace("ENV PATH=/out:/bin\n", ""), "what to run"),
+        (TASKS["11.3"].solution, "now explain the given one"),
+    ],
 }
 
 
@@ -222,6 +232,8 @@ def made(one: ImageExercise, how: str) -> Image:
 def test_the_given_image_is_too_big_and_the_solution_is_not(name: str) -> None:
     one = exercise(name)
     assert "is stored and not seen" in repr(one.check())
+    if one.task.explain:
+        assert one.explain([layer.bytes for layer in one.report().layers[1:]]).done
     assert repr(one.check(made(one, one.solution()))) == "done"
     one.close()
 
@@ -285,3 +297,20 @@ def test_beginning_again_closes_the_first_attempt() -> None:
     assert first.overlay.lab.closed
     assert not again.overlay.changes()
     again.close()
+
+
+@pytest.mark.parametrize(
+    ("layer", "size", "hint"),
+    [
+        (1, 0, "'RUN chmod -R 755 /src' does not store 0 B: whoever changes a file"),
+        (5, 3 << 20, "it only deletes"),
+        (0, 1 << 20, "add up the files"),
+    ],
+)
+def test_a_wrong_explanation_of_the_capstone_gets_its_hint(layer: int, size: int, hint: str):
+    one = exercise("11.3")
+    sizes = [found.bytes for found in one.report().layers[1:]]
+    assert len(sizes) == 11, "twelve layers with the base"
+    assert "give 11" in one.explain(sizes[1:]).hint
+    assert hint in one.explain([*sizes[:layer], size, *sizes[layer + 1 :]]).hint
+    one.close()

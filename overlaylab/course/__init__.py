@@ -8,6 +8,7 @@ from .filesystems import Disk, layer_elsewhere, mount_again, shared_bytes
 from .growth import Growth
 from .images import ImageExercise
 from .own import OwnOverlay
+from .quiz import quiz
 from .show import devices, identity, refusal, same, yes_or_no
 from .store import engine_store
 from .unprivileged import unprivileged
@@ -30,6 +31,7 @@ __all__ = [
     "mount_again",
     "pages",
     "predict",
+    "quiz",
     "refusal",
     "same",
     "shared_bytes",

@@ -20,7 +20,7 @@ from ..overlay import Overlay
 from .images import ImageExercise, ImageTask
 from .own import Piece
 from .own_judge import OwnExercise
-from .verdict import Verdict
+from .verdict import Solution, Verdict, passed
 
 #: A mistake and the hint for it: does the state show the mistake?
 Mistake = tuple[Callable[[Overlay], bool], str]
@@ -105,13 +105,13 @@ class Exercise:
         for applies, hint in self.task.mistakes:
             if applies(self.overlay):
                 return Verdict(False, hint)
-        return Verdict(True)
+        return passed(self.name)
 
-    def solution(self) -> str:
+    def solution(self) -> Solution:
         """One way to do it, as text."""
         if self.task.order:
-            return f"mount({', '.join(map(repr, self.task.order))})"
-        return self.task.solution
+            return Solution(f"mount({', '.join(map(repr, self.task.order))})")
+        return Solution(self.task.solution)
 
 
 #: What a task is about, and so what doing it is like.

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 from ..image import Image
 from ..image.build import Build, base_image, build
-from ..image.report import Report
+from ..image.report import LayerReport, Report
 from ..lab import Lab
 from ..layer import Content
 from ..text import printable, size_text
-from .verdict import Verdict
+from .verdict import Solution, Verdict, passed
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,7 @@ class ImageTask:
         same_config: what to run has to stay.
         dockerfile: what the image is built from, instead of `make`.
         context: the files for it.
+        explain: what each layer stores has to be explained, too.
     """
 
     limit: Callable[[Image], int]
@@ -43,6 +44,7 @@ class ImageTask:
     same_config: bool = False
     dockerfile: str = ""
     context: Content | None = None
+    explain: bool = False
 
 
 class ImageExercise:
@@ -64,6 +66,7 @@ class ImageExercise:
         self.image = task.make(self.lab) if task.make else self.build(task.dockerfile).image
         self.limit = task.limit(self.image)
         self._wanted = _files(self.image, task.keep)
+        self._explained = not task.explain
 
     def build(self, dockerfile: str) -> Build:
         """Build a Dockerfile with the files of the exercise; its base is called ``base``.
@@ -77,6 +80,21 @@ class ImageExercise:
     def report(self) -> Report:
         """Where the bytes of the given image are."""
         return self.image.report()
+
+    def explain(self, sizes: Sequence[int]) -> Verdict:
+        """Explain the size of the given image, layer by layer.
+
+        Args:
+            sizes: what each layer above the base stores, in bytes, the lowest first.
+        """
+        layers = self.report().layers[1:]
+        if len(sizes) != len(layers):
+            return Verdict(False, f"{len(layers)} layers lie above the base: give {len(layers)}.")
+        for size, layer in zip(sizes, layers, strict=True):
+            if size != layer.bytes:
+                return Verdict(False, f"'{layer.created_by}' {_why_not(size, layer)}")
+        self._explained = True
+        return Verdict(True)
 
     def close(self) -> None:
         """Take its lab away."""
@@ -99,21 +117,37 @@ class ImageExercise:
                 return Verdict(False, f"{path} has another content or mode than before.")
         report = image.report()
         if report.total_bytes >= self.limit:
-            return Verdict(False, _too_big(report, self.limit))
+            # A base that was made on this machine is as large as its shell: leave it out.
+            base_size = self.image.layers[0].size if self.task.dockerfile else 0
+            return Verdict(False, _too_big(report, self.limit, base_size))
         base = self.image.layers[0].diff_id
         if self.task.same_base and image.layers[0].diff_id != base:
             return Verdict(False, "the lowest layer is another: no other image can share it.")
         if self.task.same_config and image.config != self.image.config:
             return Verdict(False, "it does not know any more what to run.")
-        return Verdict(True)
+        if not self._explained:
+            return Verdict(False, "it is small enough; now explain the given one, explain([…]).")
+        return passed(self.name)
 
-    def solution(self) -> str:
+    def solution(self) -> Solution:
         """One way to do it, as text."""
-        return self.task.solution
+        return Solution(self.task.solution)
 
 
-def _too_big(report: Report, limit: int) -> str:
-    words = f"it stores {size_text(report.total_bytes)}, and {size_text(limit)} is too much"
+def _why_not(size: int, layer: LayerReport) -> str:
+    """Why a layer does not store `size` bytes."""
+    words = f"does not store {size_text(size)}: "
+    if layer.bytes == 0:
+        return words + "it only deletes, and a deletion is a mark without bytes."
+    if layer.changed_bytes:
+        return words + "whoever changes a file, its mode or its time stores all of it again."
+    return words + "add up the files that this line writes, and are still there at its end."
+
+
+def _too_big(report: Report, limit: int, base: int) -> str:
+    above = " above the base" if base else ""
+    stored, most = size_text(report.total_bytes - base), size_text(limit - base)
+    words = f"it stores {stored}{above}, and {most} is too much"
     if not report.reclaimable:
         return words + "."
     worst = report.reclaimable[0]

@@ -30,6 +30,7 @@ COMMANDS = (
     "history",
     "explore",
     "timeline",
+    "progress",
 )
 
 _MATCHER = "overlaylab"
@@ -75,6 +76,7 @@ class OverlayMagics(Magics):
         %overlay history NAME          what each script and commit moved in upper
         %overlay explore NAME          the picture, to be asked about its paths
         %overlay timeline NAME         the picture at every step of the history
+        %overlay progress [FILE]       which exercises are done; FILE is for a teacher
         """
         with _errors_as_sentences():
             return _show(parse_argstring(self.show, line))
@@ -110,6 +112,10 @@ def _show(arguments: Any) -> object:
         return status()
     if command == "doctor":
         return doctor()
+    if command == "progress":
+        from ..course.overview import export, overview
+
+        return export(name) if name else overview()
     if command not in COMMANDS:
         raise UsageError(f"%overlay has no {command!r}: it has {', '.join(COMMANDS)}.")
     if name is None:

@@ -1,0 +1,40 @@
+"""The progress page: which exercises and quizzes of the course are done."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from importlib import import_module
+
+from ..text import Table
+from . import record
+from .exercises import all_tasks
+from .quiz import questions
+
+_DONE, _OPEN = "✓", "·"
+
+
+def overview() -> Table:
+    """A line for each lesson: its exercises and its quiz, done or not."""
+    done = record.read()
+    lessons = defaultdict(list)
+    for name in all_tasks():
+        lessons[name.partition(".")[0]].append(name)
+    rows = [("lesson", "", "exercises", "quiz")]
+    for lesson, names in lessons.items():
+        marks = " ".join(_DONE if name in done else _OPEN for name in names)
+        quiz = _DONE if f"{lesson}.quiz" in done else _OPEN
+        rows.append((lesson, _title(lesson), marks, quiz if questions(lesson) else ""))
+    every = [*all_tasks(), *(f"{lesson}.quiz" for lesson in lessons)]
+    count = sum(name in done for name in every)
+    return Table([*rows, ("", f"{count} of {len(every)} done", "", "")])
+
+
+def export(target: str) -> str:
+    """Write the record to a file, and say so; see :func:`.record.export`."""
+    return f"written to {record.export(target)}"
+
+
+def _title(lesson: str) -> str:
+    """A lesson's title: what its module is called after the number."""
+    words = import_module(f".lesson{lesson}", __package__).__doc__ or ""
+    return words.partition(", ")[2].strip().rstrip(".")
