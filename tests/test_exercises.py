@@ -160,6 +160,21 @@ WRONG = {
         (("site", "base", "release"), "they do not merge across it"),
         ("echo site > etc/app.conf", "order of the layers alone"),
     ],
+    "13.1": [
+        ("touch etc/motd", "no opaque directory"),
+        ("rm -r cache", "no opaque directory"),
+        ("rm -r cache; mkdir cache", "hides a directory of base"),
+        ("rm spool; mkdir spool", "there is no whiteout"),
+        ("rm cache/*; rm spool; mkdir spool", "the whiteouts hide files"),
+        ("rm -r cache etc; rm spool; mkdir spool etc", "hides a directory of base"),
+    ],
+    "13.2": [
+        ("rm doc/readme", "upper has a whiteout"),
+        ("echo mine > doc/readme", "still shows"),
+        ("mv doc/readme readme", "upper has a whiteout"),
+        ("rm -r doc", "cannot be read any more"),
+        ("rm -r doc; mkdir doc; echo mine > doc/licence", "another text"),
+    ],
 }
 
 
@@ -217,6 +232,19 @@ WRONG_IMAGES = {
         ),
         (TASKS["11.3"].solution.replace("ENV PATH=/out:/bin\n", ""), "what to run"),
         (TASKS["11.3"].solution, "now explain the given one"),
+    ],
+    "13.3": [
+        ("FROM scratch\n", "data/size is not there"),
+        ("FROM scratch\nCOPY table /data/size\n", "another content or mode"),
+        (
+            "FROM base\nCOPY table /data/\nRUN wc -c < /data/table > /data/size; rm /data/table\n",
+            "data/table (1 MiB) is stored and not seen",
+        ),
+        (
+            "FROM base AS work\nCOPY table /data/\nRUN wc -c < /data/table > /data/size\n"
+            "FROM base\nCOPY --from=work /data/size /data/size\n",
+            "is too much.",
+        ),
     ],
 }
 
