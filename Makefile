@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help lab test lint unit notebooks-test notebooks lock clean
+.PHONY: help lab test lint unit peers notebooks-test notebooks lock clean
 
 help:
 	@echo "make lab        open the course in JupyterLab (ARGS=... goes to jupyter lab)"
@@ -30,7 +30,11 @@ lab: $(INSTALLED)
 	$(BIN)/jupyter lab --ServerApp.root_dir=notebooks \
 		--LabApp.default_url=/lab/tree/00-start-here.ipynb $(ROOT_ARGS) $(ARGS)
 
-test: lint unit notebooks-test
+# Two at a time: most of these tests wait for something else.
+test: lint
+	@echo "pytest, in two halves side by side; what they say comes when each has ended"
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target unit peers
+	@$(MAKE) --no-print-directory notebooks-test
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check
@@ -38,7 +42,11 @@ lint: $(INSTALLED)
 	$(BIN)/mypy
 
 unit: $(INSTALLED)
-	$(BIN)/pytest
+	$(BIN)/pytest --ignore=tests/engines --ignore=tests/browser
+
+# Beside real engines, and in a real browser.
+peers: $(INSTALLED)
+	$(BIN)/pytest tests/engines tests/browser
 
 # As whoever runs this, then in a user namespace, then where nothing can be mounted.
 notebooks-test: $(INSTALLED)

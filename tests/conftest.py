@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import signal
 import tempfile
 from collections.abc import Container, Iterator
 from pathlib import Path
@@ -35,6 +36,8 @@ def pytest_configure() -> None:
     What a failing test leaves mounted is gone with the run, and mounts that others make
     meanwhile on this machine are not taken for ours.
     """
+    # A shell starts what runs in the background with SIGINT ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     namespaces.enter()
     namespaces.entered = None  # the labs under test have to find out for themselves
     # An orphan becomes a child of this process, which then sees that it was left behind.

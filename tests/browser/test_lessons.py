@@ -108,6 +108,19 @@ def test_a_prediction_is_compared_with_what_happened(lab_page: Lab, answer: str,
     lab_page.screenshot(f"prediction-{'right' if verdict.startswith('as') else 'wrong'}")
 
 
+def test_a_quiz_answers_each_choice(lab_page: Lab):
+    lab_page.open("11")
+    lab_page.run_all()
+    cell = lab_page.cell("quiz(")
+    cell.scroll_into_view_if_needed()
+    first = cell.locator(".widget-radio-box").first
+    first.get_by_label("900 MiB", exact=True).check()
+    expect(cell.get_by_text("✗ the visible files have to stay.")).to_be_visible()
+    first.get_by_label("600 MiB, and less if some of it is in the base", exact=True).check()
+    expect(cell.get_by_text("✓ right")).to_be_visible()
+    lab_page.screenshot("quiz")
+
+
 @pytest.mark.parametrize(
     ("lesson", "source"),
     [("02", "explore(final)"), ("04", "timeline(web)"), ("11", "explore(loaded)")],
