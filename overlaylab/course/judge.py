@@ -26,6 +26,19 @@ def untouched(overlay: Overlay) -> bool:
     return not overlay.changes()
 
 
+def stored(overlay: Overlay) -> int:
+    """The bytes of all files in upper."""
+    return sum(change.size for change in overlay.changes())
+
+
+def leads_out(*paths: str) -> Question:
+    """Is one of `paths` in merged a symbolic link that starts with ``/``?"""
+    return lambda overlay: any(
+        place.is_symlink() and os.readlink(place).startswith("/")
+        for place in (overlay.merged / path for path in paths)
+    )
+
+
 def missing(path: str) -> Question:
     """Is there nothing at `path` in merged?"""
     return lambda overlay: not os.path.lexists(overlay.merged / path)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 from ..overlay import Overlay
 from .exercises import Task
-from .judge import changed_besides, missing, text_differs, untouched
+from .judge import changed_besides, leads_out, missing, stored, text_differs, untouched
 from .quiz import Question
 
 _MIB = 1 << 20
@@ -16,29 +17,17 @@ _DATA, _WANTED = "opt/data/table", "srv/data/table"
 _RELEASE, _CURRENT = "releases/2.0", "current"
 
 
-def _stored(overlay: Overlay) -> int:
-    """The bytes of all files in upper."""
-    return sum(change.size for change in overlay.changes())
-
-
 def _is_link(path: str) -> Callable[[Overlay], bool]:
     return lambda overlay: (overlay.merged / path).is_symlink()
 
 
-def _one_file(overlay: Overlay, one: str, other: str) -> bool:
-    paths = overlay.merged / one, overlay.merged / other
-    return all(map(os.path.exists, paths)) and os.path.samefile(*paths)
+def _one_file(one: Path, other: Path) -> bool:
+    return one.exists() and other.exists() and one.samefile(other)
 
 
 def _two_names(overlay: Overlay) -> bool:
     """Are both one file in upper? In a user namespace merged may give them two inode numbers."""
-    paths = overlay.upper / _CURRENT, overlay.upper / _RELEASE
-    return all(map(os.path.exists, paths)) and os.path.samefile(*paths)
-
-
-def _leads_out(overlay: Overlay) -> bool:
-    link = overlay.merged / "srv/data"
-    return link.is_symlink() and os.readlink(link).startswith("/")
+    return _one_file(overlay.upper / _CURRENT, overlay.upper / _RELEASE)
 
 
 TASKS = [
@@ -84,11 +73,11 @@ TASKS = [
         mistakes=[
             (untouched, "there is nothing in srv yet."),
             (
-                lambda overlay: _stored(overlay) >= 1024,
+                lambda overlay: stored(overlay) >= 1024,
                 "upper holds the 8 MiB: to rename or to link a file of a lower layer copies it up.",
             ),
             (
-                _leads_out,
+                leads_out("srv/data"),
                 "the link has a path that starts with /, and that is this machine's root "
                 "directory: write where to go from srv.",
             ),
@@ -97,7 +86,7 @@ TASKS = [
                 f"{_WANTED} cannot be found: where does the way lead that srv/data gives?",
             ),
             (
-                lambda overlay: not _one_file(overlay, _WANTED, _DATA),
+                lambda overlay: not _one_file(overlay.merged / _WANTED, overlay.merged / _DATA),
                 f"{_WANTED} is there, but it is not the table of opt/data.",
             ),
         ],
@@ -109,8 +98,8 @@ QUIZ = [
     Question(
         "A container runs mv on a directory of the image with 2 GiB in it. What does upper store?",
         [
-            ("nothing but a new name", "that is what a rename costs on a plain directory."),
-            ("one whiteout", "that is the old name; where does the new one get its content?"),
+            ("nothing but a new name", "That is what a rename costs on an ordinary filesystem."),
+            ("one whiteout", "That is the old name. Where does the new one get its content?"),
             ("2 GiB and a whiteout", ""),
         ],
     ),
@@ -119,15 +108,16 @@ QUIZ = [
         "copied up. What does the program see?",
         [
             ("the same number", ""),
-            ("another number: the copy is another file", "in upper it is; and in merged?"),
+            ("another number: the copy is another file", "In upper it is. And in merged?"),
         ],
     ),
     Question(
-        "Why does rename(2) of a directory of a lower layer fail with EXDEV, and not with EROFS?",
+        "The kernel refuses to rename a directory of a lower layer, with EXDEV. Why is this error "
+        "of use to programs?",
         [
-            ("because the layers are on several filesystems", "here all of them are on one."),
-            ("because programs know EXDEV, and then copy and delete", ""),
-            ("because merged is read-only", "then it could not be written to at all."),
+            ("it tells them that the layers are on several disks", "Here all layers were on one."),
+            ("they know it from moves between disks, and then copy and delete", ""),
+            ("it tells them that merged is read-only", "Then mv could not have written either."),
         ],
     ),
 ]

@@ -7,7 +7,7 @@ import os
 from ..overlay import Overlay
 from .exercises import Task
 from .images import ImageTask
-from .judge import changed_besides, missing, text, untouched
+from .judge import changed_besides, missing, stored, text, text_differs, untouched
 from .quiz import Question
 
 _MIB = 1 << 20
@@ -17,10 +17,6 @@ _MOUNT_POINTS = ("dev", "proc", "sys")
 
 def _same_as_tool(overlay: Overlay) -> bool:
     return text(overlay, "run/tool") == _TOOL
-
-
-def _stored(overlay: Overlay) -> int:
-    return sum(change.size for change in overlay.changes())
 
 
 def _not_a_directory(overlay: Overlay) -> bool:
@@ -43,7 +39,7 @@ TASKS = [
                 "merged.",
             ),
             (
-                lambda overlay: _stored(overlay) >= _MIB,
+                lambda overlay: stored(overlay) >= _MIB,
                 "upper holds the program once more: this copy has pages of its own in memory, and "
                 "no other container shares them.",
             ),
@@ -65,7 +61,7 @@ TASKS = [
             ),
             (_not_empty, "one of the three directories is not empty."),
             (
-                lambda overlay: (text(overlay, "etc/hostname") or "").split() != ["web"],
+                text_differs("etc/hostname", "web"),
                 "etc/hostname does not say just: web",
             ),
             (

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ..layer import Content
 from ..overlay import Overlay
 from .exercises import Task
-from .judge import no_file, text, text_differs, untouched
+from .judge import leads_out, no_file, stored, text, text_differs, untouched
 from .quiz import Question
 
 _MIB = 1 << 20
@@ -21,10 +21,6 @@ _STORE: Content = {
 _NAMES = {"app/bin/start": "store/1f", "app/lib/start": "store/1f", "app/README": "store/7a"}
 
 
-def _stored(overlay: Overlay) -> int:
-    return sum(change.size for change in overlay.changes())
-
-
 def _counts(overlay: Overlay) -> Counter[str]:
     """How many changes there are of each kind."""
     return Counter(change.kind for change in overlay.changes())
@@ -32,11 +28,6 @@ def _counts(overlay: Overlay) -> Counter[str]:
 
 def _lacks(kind: str) -> Callable[[Overlay], bool]:
     return lambda overlay: not _counts(overlay)[kind]
-
-
-def _leads_out(overlay: Overlay) -> bool:
-    paths = [overlay.merged / name for name in _NAMES]
-    return any(path.is_symlink() and os.readlink(path).startswith("/") for path in paths)
 
 
 def _leads_nowhere(overlay: Overlay) -> bool:
@@ -58,7 +49,7 @@ TASKS = [
         mistakes=[
             (untouched, "there is no app yet."),
             (
-                lambda overlay: _stored(overlay) >= 1024,
+                lambda overlay: stored(overlay) >= 1024,
                 "upper holds data of the store: copying, moving and linking a file copies it up.",
             ),
             (
@@ -66,7 +57,7 @@ TASKS = [
                 "something is missing in store: other names need it.",
             ),
             (
-                _leads_out,
+                leads_out(*_NAMES),
                 "a link starts with /, and that is this machine's root directory: write where to "
                 "go from the directory that the link is in.",
             ),
@@ -136,8 +127,8 @@ QUIZ = [
         "With metacopy=on a container runs chmod on a file of 8 MiB, and later appends one byte. "
         "How much data does upper have then?",
         [
-            ("none: the data stay below", "that is so after the chmod; and after the write?"),
-            ("one byte", "overlayfs works on files, not on blocks."),
+            ("none: the data stay below", "That is so after the chmod. And after the write?"),
+            ("one byte", "Overlayfs works on files, not on blocks."),
             ("8 MiB and a byte: the copy was only put off", ""),
         ],
     ),
@@ -145,17 +136,20 @@ QUIZ = [
         "A machine loses power while a volatile overlay is mounted. What is to be done with its "
         "upper?",
         [
-            ("mount it again, the data are on the disk", "nothing made sure that they are."),
+            ("mount it again, the data are on the disk", "Nothing made sure that they are."),
             ("throw it away", ""),
-            ("remove the mark and go on", "that is for an upper of which you know it is whole."),
+            (
+                "remove the mark and go on",
+                "That is for an upper of which you know that it is whole.",
+            ),
         ],
     ),
     Question(
         "Why is metacopy=on refused in a user namespace?",
         [
             ("a user could write the mark by hand, and have it lead to another file", ""),
-            ("there are no extended attributes there", "there are user.* ones: see lesson 04."),
-            ("it needs too much room", "it is there to save room."),
+            ("there are no extended attributes there", "There are user.* ones: see lesson 04."),
+            ("it needs too much room", "It is there to save room."),
         ],
     ),
 ]

@@ -14,11 +14,10 @@ import re
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 
 from ..draw import Curve
 from ..errors import MountRefused
@@ -72,9 +71,11 @@ def upper_in(directory: Path, lower: Layer) -> None:
             remove_tree(str(part))
 
 
-def _stack(lower: Sequence[Layer], upper: str, work: str) -> mount.Stack:
+def _stack(
+    lower: Sequence[Layer], upper: str, work: str, options: Mapping[str, str] | None = None
+) -> mount.Stack:
     paths = [str(layer.path) for layer in lower]
-    return mount.Stack(paths, upper, work, userxattr=namespaces.in_user_namespace())
+    return mount.Stack(paths, upper, work, namespaces.in_user_namespace(), options or {})
 
 
 class SharedUpper:
@@ -106,9 +107,10 @@ class SharedUpper:
         self._mounted: list[Path] = []
         try:
             for place, work in zip((self.one, self.two), works, strict=True):
-                stack = _stack(lower, str(upper), str(work))
+                options = {"index": "on" if index else "off"}
+                stack = _stack(lower, str(upper), str(work), options)
                 with _new_messages() as log:
-                    _mount_with(place, stack, "index=on" if index else "index=off")
+                    mount.mount_overlay(str(place), stack)
                     self._mounted.append(place)
                     self.warning = next((line for line in log() if "in-use" in line), "")
         except OSError:
@@ -123,19 +125,8 @@ class SharedUpper:
     def __enter__(self) -> SharedUpper:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def _mount_with(place: Path, stack: mount.Stack, option: str) -> None:
-    options = [f"lowerdir={':'.join(stack.lower)}", f"upperdir={stack.upper}"]
-    options += [f"workdir={stack.work}", option, *(["userxattr"] if stack.userxattr else [])]
-    syscalls.mount("overlay", str(place), "overlay", 0, os.fsencode(",".join(options)))
 
 
 @contextlib.contextmanager
