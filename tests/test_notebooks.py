@@ -84,9 +84,10 @@ def test_it_says_what_one_will_do_learn_and_need_and_ends_with_practice(path: Pa
 
 
 @each_notebook
-def test_it_has_two_exercises_or_more_and_asks_before_it_runs(path: Path) -> None:
+def test_it_has_three_exercises_and_a_quiz_and_asks_before_it_runs(path: Path) -> None:
     sources = [cell.source for cell in cells(path)]
-    assert sum("exercise(" in source for source in sources) >= 2
+    assert sum("exercise(" in source for source in sources) >= 3
+    assert sum('quiz("' in source for source in sources) == 1
     assert any(
         source.lstrip().startswith("predict(") or "\npredict(" in source for source in sources
     )

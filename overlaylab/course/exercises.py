@@ -35,15 +35,23 @@ class Task:
         mistakes: usual mistakes with their hints, the first that applies is told. A state
             without any is a right one.
         solution: a shell script that solves it.
-        delete: paths that a last, topmost layer named "cleanup" deletes.
+        python: the solution is Python instead, in which ``ex`` is the exercise.
+        delete: paths that a last layer named "cleanup" deletes; it is the topmost one, if the
+            order is not changed.
         order: the order of layers that solves it, for an exercise that is about the order.
     """
 
     layers: Mapping[str, Content]
     mistakes: Sequence[Mistake]
     solution: str = ""
+    python: bool = False
     delete: Sequence[str] = ()
     order: Sequence[str] = ()
+
+    @property
+    def names(self) -> list[str]:
+        """The layers, in the order in which they are given."""
+        return ["cleanup", *self.layers] if self.delete else list(self.layers)
 
 
 class Exercise:
@@ -58,22 +66,28 @@ class Exercise:
     def __init__(self, name: str, task: Task) -> None:
         self.name = name
         self.task = task
-        self.overlay = self._begin(list(task.layers))
+        self.overlay = self._begin(task.names)
 
     def _begin(self, order: Sequence[str]) -> Overlay:
         lab = Lab(f"exercise-{self.name}")
         for layer, content in self.task.layers.items():
             lab.layer(layer, content)
-        lower = [lab.layers[layer] for layer in order]
         if self.task.delete:
-            build = lab.mount("build", lower=lower)
+            build = lab.mount("build", lower=list(self.task.layers))
             for path in self.task.delete:
                 (build.merged / path).unlink()
-            lower.insert(0, build.commit("cleanup"))
+            build.commit("cleanup")
             build.unmount()
             del lab.mounts["build"]
         number = int(self.name.partition(".")[2])
-        return lab.mount(f"ex{number}", lower=lower)
+        return lab.mount(f"ex{number}", lower=order)
+
+    @property
+    def lab(self) -> Lab:
+        """Where its layers are, and where more can be made and mounted."""
+        if self.overlay.lab is None:
+            raise OverlaylabError(f"Exercise {self.name} has no lab: run exercise(…) again.")
+        return self.overlay.lab
 
     def mount(self, *layers: str) -> Diagram:
         """Begin again, with the layers in this order.
@@ -84,8 +98,8 @@ class Exercise:
         Raises:
             OverlaylabError: a name is wrong, missing or double.
         """
-        if sorted(layers) != sorted(self.task.layers):
-            names = ", ".join(sorted(self.task.layers))
+        if sorted(layers) != sorted(self.task.names):
+            names = ", ".join(sorted(self.task.names))
             raise OverlaylabError(f"The order needs each layer once: it has {names}.")
         self.close()
         self.overlay = self._begin(layers)
@@ -93,8 +107,7 @@ class Exercise:
 
     def close(self) -> None:
         """Take its overlay away."""
-        if self.overlay.lab is not None:
-            self.overlay.lab.close()
+        self.lab.close()
 
     def diagram(self) -> Diagram:
         """The state now."""

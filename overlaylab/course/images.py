@@ -34,6 +34,8 @@ class ImageTask:
         dockerfile: what the image is built from, instead of `make`.
         context: the files for it.
         explain: what each layer stores has to be explained, too.
+        also: builds the Dockerfile of the image again, with other files say, and gives a hint
+            on what came of it; ``""`` if all is well.
     """
 
     limit: Callable[[Image], int]
@@ -45,6 +47,7 @@ class ImageTask:
     dockerfile: str = ""
     context: Content | None = None
     explain: bool = False
+    also: Callable[[str], str] | None = None
 
 
 class ImageExercise:
@@ -63,6 +66,7 @@ class ImageExercise:
         self.task = task
         self.lab = Lab(f"exercise-{name}")
         self._base = base_image(self.lab) if task.dockerfile else None
+        self._built: list[tuple[Image, str]] = []
         self.image = task.make(self.lab) if task.make else self.build(task.dockerfile).image
         self.limit = task.limit(self.image)
         self._wanted = _files(self.image, task.keep)
@@ -75,7 +79,9 @@ class ImageExercise:
             BadDockerfile: it is not understood, or one of its commands failed.
         """
         images = {} if self._base is None else {"base": self._base}
-        return build(self.lab, dockerfile, self.task.context, images=images)
+        made = build(self.lab, dockerfile, self.task.context, images=images)
+        self._built.append((made.image, dockerfile))
+        return made
 
     def report(self) -> Report:
         """Where the bytes of the given image are."""
@@ -127,7 +133,16 @@ class ImageExercise:
             return Verdict(False, "it does not know any more what to run.")
         if not self._explained:
             return Verdict(False, "it is small enough; now explain the given one, explain([…]).")
-        return passed(self.name)
+        hint = self._also(image)
+        return Verdict(False, hint) if hint else passed(self.name)
+
+    def _also(self, image: Image) -> str:
+        if self.task.also is None:
+            return ""
+        for made, dockerfile in self._built:
+            if made is image:
+                return self.task.also(dockerfile)
+        return "it was not built from a Dockerfile: make it with build(…) of this exercise."
 
     def solution(self) -> Solution:
         """One way to do it, as text."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .exercises import Task
 from .judge import changed_besides, missing, no_file, text_differs, untouched
+from .quiz import Question
 
 TASKS = [
     Task(
@@ -42,5 +43,76 @@ TASKS = [
             (text_differs("etc/issue", "welcome"), "etc/issue does not say what base says."),
         ],
         solution="echo welcome > etc/issue",
+    ),
+    Task(
+        layers={
+            "new": {"etc/app.conf": "port 443\n"},
+            "old": {"etc/app.conf": "port 80\n", "etc/issue": "welcome\n", "etc/motd": "old\n"},
+        },
+        delete=["etc/app.conf", "etc/issue"],
+        mistakes=[
+            (
+                lambda overlay: not untouched(overlay),
+                "upper is not empty: solve it by the order of the layers alone.",
+            ),
+            (
+                missing("etc/app.conf"),
+                "etc/app.conf is not there: cleanup is asked before any layer that has it, and "
+                "its whiteout ends the search.",
+            ),
+            (
+                text_differs("etc/app.conf", "port 443"),
+                "etc/app.conf says port 80: layer old is asked before layer new.",
+            ),
+            (
+                lambda overlay: not missing("etc/issue")(overlay),
+                "etc/issue is there: old is asked before cleanup, and a whiteout hides only what "
+                "is below it.",
+            ),
+        ],
+        order=("new", "cleanup", "old"),
+    ),
+]
+
+QUIZ = [
+    Question(
+        "Three layers have the file etc/app.conf. The container deletes it. What will merged show?",
+        [
+            (
+                "the file of the second layer",
+                "deleting uncovers nothing: the whiteout in upper ends the search at once.",
+            ),
+            (
+                "the file of the lowest layer",
+                "the search goes from the top down, and the first to answer is the whiteout.",
+            ),
+            ("no such file", ""),
+        ],
+    ),
+    Question(
+        "A stack has ten layers, and each has a directory bin. Which look-up in it asks the most "
+        "layers?",
+        [
+            (
+                "that for a file which all ten have",
+                "the first one that has it answers, and the search is over.",
+            ),
+            ("that for a file which none of them has", ""),
+            (
+                "that for a file which a whiteout in the fifth layer hides",
+                "a whiteout is an answer too: the five layers below it are spared.",
+            ),
+        ],
+    ),
+    Question(
+        "Line 2 of a Dockerfile copies a password file, line 3 deletes it. Who can read it?",
+        [
+            (
+                "nobody: a whiteout hides it",
+                "it hides it in merged, and a layer can be opened alone.",
+            ),
+            ("every container of the image", "their look-up ends at the whiteout of line 3."),
+            ("whoever has the image and opens the layer of line 2", ""),
+        ],
     ),
 ]

@@ -6,6 +6,7 @@ from ..image import Image
 from ..lab import Lab
 from .growth import Growth
 from .images import ImageTask
+from .quiz import Question
 
 _MIB = 1 << 20
 
@@ -43,5 +44,59 @@ TASKS = [
         keep=["bin/app", "data/log"],
         solution="ex.image.squash(ex.lab, keep=1)",
         same_base=True,
+    ),
+    ImageTask(
+        dockerfile="""
+FROM base
+COPY source /source
+RUN wc -c < /source > /app && chmod 755 /app
+RUN rm /source
+CMD ["/app"]
+""",
+        context={"source": bytes(3 * _MIB)},
+        limit=lambda image: image.layers[0].size + _MIB,
+        keep=["app"],
+        same_base=True,
+        same_config=True,
+        solution="""
+FROM base AS work
+COPY source /source
+RUN wc -c < /source > /app && chmod 755 /app
+
+FROM base
+COPY --from=work /app /app
+CMD ["/app"]
+""",
+    ),
+]
+
+QUIZ = [
+    Question(
+        "A container on an image of 2 GiB deletes 1.5 GiB and is committed. How large is the "
+        "new image?",
+        [
+            ("0.5 GiB", "that is what a container sees of it, and not what it stores."),
+            ("2 GiB", ""),
+            ("3.5 GiB", "a whiteout is a mark without content: deleting copies nothing."),
+        ],
+    ),
+    Question(
+        "docker diff prints nothing, and yet the commit adds a layer of 10 MiB. How can that be?",
+        [
+            ("a file was opened for writing, and copied up, but not changed", ""),
+            ("docker commit packs the whole of merged", "it packs upper, and nothing else."),
+            (
+                "a file was read, and is now in upper",
+                "reading copies nothing: the file has to be opened for writing.",
+            ),
+        ],
+    ),
+    Question(
+        "The base of an image is shared by forty others. Which way makes it small and keeps that?",
+        [
+            ("flatten", "it leaves one layer, which no other image has."),
+            ("one more RUN rm", "it adds a layer, and takes nothing away."),
+            ("squash of the layers above the base", ""),
+        ],
     ),
 ]
