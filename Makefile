@@ -7,7 +7,7 @@ INSTALLED := $(VENV)/.installed
 ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help lab test lint unit peers notebooks-test notebooks lock clean
+.PHONY: help lab test lint unit engines browser notebooks-test notebooks lock clean
 
 help:
 	@echo "make lab        open the course in JupyterLab (ARGS=... goes to jupyter lab)"
@@ -32,9 +32,8 @@ lab: $(INSTALLED)
 
 # Two at a time: most of these tests wait for something else.
 test: lint
-	@echo "pytest, in two halves side by side; what they say comes when each has ended"
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target unit peers
-	@$(MAKE) --no-print-directory notebooks-test
+	@echo "two parts of the tests side by side; what each says comes when it has ended"
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target unit engines browser notebooks-test
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check
@@ -44,9 +43,11 @@ lint: $(INSTALLED)
 unit: $(INSTALLED)
 	$(BIN)/pytest --ignore=tests/engines --ignore=tests/browser
 
-# Beside real engines, and in a real browser.
-peers: $(INSTALLED)
-	$(BIN)/pytest tests/engines tests/browser
+engines: $(INSTALLED)
+	$(BIN)/pytest tests/engines
+
+browser: $(INSTALLED)
+	$(BIN)/pytest tests/browser
 
 # As whoever runs this, then in a user namespace, then where nothing can be mounted.
 notebooks-test: $(INSTALLED)
