@@ -28,7 +28,7 @@ RUN /opt/overlaylab/bin/pip install --no-cache-dir --disable-pip-version-check $
 
 FROM ${BASE}
 RUN apt-get update \
- && apt-get install -y --no-install-recommends busybox-static proot python3 \
+ && apt-get install -y --no-install-recommends busybox-static proot python3 xfsprogs \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin \
  && useradd --create-home --shell /bin/bash --uid 1000 learner
 COPY --from=built /opt/overlaylab /opt/overlaylab

@@ -25,7 +25,7 @@ LESSON = "01-see-many-directories-as-one.ipynb"
 
 #: The base of the test. The packages are in it, so that a build needs no mirror of Debian.
 SUITE, PYTHON = "bookworm", "3.11.2"
-PACKAGES = "busybox-static,proot,python3,python3-venv"
+PACKAGES = "busybox-static,proot,python3,python3-venv,xfsprogs"
 
 #: Of the lock, what neither the image nor a lesson's test uses.
 UNUSED = {
