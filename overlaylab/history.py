@@ -9,11 +9,13 @@ from pathlib import Path
 
 from .changes import Change, moved, moved_rows
 from .layer import Layer
-from .text import Table, printable
+from .text import Table, printable, shortened
 from .trees import copy_tree, remove_tree
 
 #: An upper with more changes is not kept, and of more steps the first are forgotten.
 _CHANGES, _STEPS = 1000, 100
+#: Characters of a script that are printed.
+_WIDTH = 60
 
 
 @dataclass(frozen=True)
@@ -77,14 +79,12 @@ class History(list[Step]):
         before: Sequence[Change] = ()
         for number, step in enumerate(self):
             moves = moved_rows(*moved(before, step.changes)) or [("", "", "")]
-            first, rest = (f"{number}", one_line(step.what)), ("", "")
+            first, rest = (f"{number}", _one_line(step.what)), ("", "")
             rows += [(*(rest if n else first), *move) for n, move in enumerate(moves)]
             before = step.changes
         return repr(Table(rows))
 
 
-def one_line(script: str) -> str:
-    """A script, or whatever made a step, on a line of 60 characters at most."""
+def _one_line(script: str) -> str:
     lines = [printable(line.strip()) for line in script.splitlines() if line.strip()]
-    text = "; ".join(lines)
-    return text if len(text) <= 60 else text[:59] + "…"
+    return shortened("; ".join(lines), _WIDTH)

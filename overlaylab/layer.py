@@ -258,6 +258,12 @@ def check_path(path: object, where: str) -> str:
     return "/".join(parts)
 
 
+def with_parents(path: str) -> list[str]:
+    """`path` and the directories on the way to it, the first one first."""
+    parts = path.split("/")
+    return ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
+
+
 def write_content(directory: str, content: Content, layer: str) -> None:
     """Fill the empty `directory` with `content`; files get mode 0644, directories 0755.
 

@@ -31,6 +31,11 @@ def printable(name: str) -> str:
     )
 
 
+def shortened(text: str, most: int) -> str:
+    """`text` with ``…`` for what goes beyond `most` characters."""
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def listed(names: Collection[str], none: str) -> str:
     """The first ten of `names`, and how many more there are; `none` if there are none."""
     first = ", ".join(map(printable, list(names)[:10]))

@@ -26,9 +26,19 @@ def untouched(overlay: Overlay) -> bool:
     return not overlay.changes()
 
 
+def touched(overlay: Overlay) -> bool:
+    """Does upper change anything?"""
+    return not untouched(overlay)
+
+
 def stored(overlay: Overlay) -> int:
     """The bytes of all files in upper."""
     return sum(change.size for change in overlay.changes())
+
+
+def holds_data(overlay: Overlay) -> bool:
+    """Does upper store 1 KiB or more: a copy of something large?"""
+    return stored(overlay) >= 1024
 
 
 def leads_out(*paths: str) -> Question:

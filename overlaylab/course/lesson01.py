@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..overlay import Overlay
 from .exercises import Task
-from .judge import changed_besides, missing, no_file, text, text_differs, untouched
+from .judge import changed_besides, missing, no_file, text, text_differs, touched, untouched
 from .quiz import Question
 
 _MOTD = "etc/motd"
@@ -54,7 +54,7 @@ TASKS = [
         },
         mistakes=[
             (
-                lambda overlay: bool(overlay.changes()),
+                touched,
                 "upper is not empty: solve it by the order of the layers alone.",
             ),
             (text_differs("shape", "round"), "shape is square: layer a is asked before layer b."),

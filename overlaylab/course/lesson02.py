@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .exercises import Task
-from .judge import changed_besides, missing, no_file, text_differs, untouched
+from .judge import changed_besides, missing, no_file, text_differs, touched, untouched
 from .quiz import Question
 
 TASKS = [
@@ -52,7 +52,7 @@ TASKS = [
         delete=["etc/app.conf", "etc/issue"],
         mistakes=[
             (
-                lambda overlay: not untouched(overlay),
+                touched,
                 "upper is not empty: solve it by the order of the layers alone.",
             ),
             (

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ..layer import Layer
 from ..overlay import Overlay
 from .exercises import Task
-from .judge import kinds, missing, stored, text_differs, untouched
+from .judge import holds_data, kinds, missing, text_differs, untouched
 from .quiz import Question
 
 _MIB = 1 << 20
@@ -40,7 +40,7 @@ TASKS = [
                 f"{_LOG} is not empty, and what is in it is in upper now.",
             ),
             (
-                lambda overlay: stored(overlay) >= 1024,
+                holds_data,
                 "the log is empty, but upper holds a copy of it under another name.",
             ),
         ],

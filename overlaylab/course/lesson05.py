@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..overlay import Overlay
 from .exercises import Task
-from .judge import changed_besides, leads_out, missing, stored, text_differs, untouched
+from .judge import changed_besides, holds_data, leads_out, missing, text_differs, untouched
 from .quiz import Question
 
 _MIB = 1 << 20
@@ -73,7 +73,7 @@ TASKS = [
         mistakes=[
             (untouched, "there is nothing in srv yet."),
             (
-                lambda overlay: stored(overlay) >= 1024,
+                holds_data,
                 "upper holds the 8 MiB: to rename or to link a file of a lower layer copies it up.",
             ),
             (

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..overlay import Overlay
 from .exercises import Task
-from .judge import changed_besides, missing, no_file, text, text_differs, untouched
+from .judge import changed_besides, missing, no_file, text, text_differs, touched, untouched
 from .quiz import Question
 
 _PLUGINS = {f"plugins/{name}.so": f"{name}\n" for name in ("jpeg", "png", "tiff")}
@@ -45,7 +45,7 @@ TASKS = [
         },
         mistakes=[
             (
-                lambda overlay: bool(overlay.changes()),
+                touched,
                 "upper is not empty: solve it by the order of the layers alone.",
             ),
             (

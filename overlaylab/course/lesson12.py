@@ -9,7 +9,7 @@ from collections.abc import Callable
 from ..layer import Content
 from ..overlay import Overlay
 from .exercises import Task
-from .judge import leads_out, no_file, stored, text, text_differs, untouched
+from .judge import holds_data, leads_out, no_file, text, text_differs, touched, untouched
 from .quiz import Question
 
 _MIB = 1 << 20
@@ -49,7 +49,7 @@ TASKS = [
         mistakes=[
             (untouched, "there is no app yet."),
             (
-                lambda overlay: stored(overlay) >= 1024,
+                holds_data,
                 "upper holds data of the store: copying, moving and linking a file copies it up.",
             ),
             (
@@ -104,7 +104,7 @@ TASKS = [
         },
         mistakes=[
             (
-                lambda overlay: not untouched(overlay),
+                touched,
                 "something was written: this exercise is about the order of the layers alone.",
             ),
             (

@@ -8,7 +8,6 @@ from importlib import import_module
 from ..text import Table
 from . import record
 from .exercises import all_tasks
-from .quiz import questions
 
 _DONE, _OPEN = "✓", "·"
 
@@ -16,15 +15,16 @@ _DONE, _OPEN = "✓", "·"
 def overview() -> Table:
     """A line for each lesson: its exercises and its quiz, done or not."""
     done = record.read()
+    tasks = all_tasks()
     lessons = defaultdict(list)
-    for name in all_tasks():
+    for name in tasks:
         lessons[name.partition(".")[0]].append(name)
     rows = [("lesson", "", "exercises", "quiz")]
     for lesson, names in lessons.items():
         marks = " ".join(_DONE if name in done else _OPEN for name in names)
         quiz = _DONE if f"{lesson}.quiz" in done else _OPEN
-        rows.append((lesson, _title(lesson), marks, quiz if questions(lesson) else ""))
-    every = [*all_tasks(), *(f"{lesson}.quiz" for lesson in lessons)]
+        rows.append((lesson, _title(lesson), marks, quiz))
+    every = [*tasks, *(f"{lesson}.quiz" for lesson in lessons)]
     count = sum(name in done for name in every)
     return Table([*rows, ("", f"{count} of {len(every)} done", "", "")])
 

@@ -17,7 +17,7 @@ from typing import IO, Any, NamedTuple, TypeVar, cast
 
 from .. import trees
 from ..errors import OverlaylabError
-from ..layer import read_entry
+from ..layer import read_entry, with_parents
 from ..text import Table
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -267,9 +267,8 @@ class Vfs:
 
     def _walk(self, path: str) -> None:
         """Refuse a path that leads through what is no directory."""
-        parents = path.split("/")[:-1]
-        for depth in range(1, len(parents) + 1):
-            place = self.seen("/".join(parents[:depth]))
+        for parent in with_parents(path)[:-1]:
+            place = self.seen(parent)
             if place is None:
                 raise _refusal(errno.ENOENT)
             if not place.is_dir():

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
-from ..layer import make_directories
+from ..layer import make_directories, with_parents
 from ..trees import make_opaque, make_whiteout
 from .own import Operation, Piece
 
@@ -64,12 +64,6 @@ class Case:
             if operation.name == "rename":
                 found.add(str(operation.argument))
         return sorted({parent for path in found for parent in with_parents(path)})
-
-
-def with_parents(path: str) -> list[str]:
-    """`path` and the directories on the way to it, the first one first."""
-    parts = path.split("/")
-    return ["/".join(parts[:depth]) for depth in range(1, len(parts) + 1)]
 
 
 def fill(directory: Path, layer: str, content: Mapping[str, Content]) -> None:

@@ -10,10 +10,10 @@ from ..changes import Change
 from ..draw import Diagram
 from ..draw.fold import Column
 from ..draw.grid import COLUMNS, Cell, Grid, leaves, read_grid
-from ..layer import Layer
+from ..layer import Layer, with_parents
 from ..overlay import Overlay
 from ..text import Table
-from .own_cases import Case, with_parents
+from .own_cases import Case
 from .verdict import Verdict
 
 _ROWS = 6

@@ -43,7 +43,7 @@ def identity(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> Tabl
         "same device (st_dev)": first.st_dev == second.st_dev,
         "same inode (st_ino)": first.st_ino == second.st_ino,
     }
-    return Table([(name, "yes" if fact else "no") for name, fact in facts.items()])
+    return yes_or_no(facts)
 
 
 def devices(overlay: Overlay, *paths: str) -> Table:

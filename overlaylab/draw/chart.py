@@ -1,4 +1,4 @@
-"""A bar chart of sizes, and curves over a number, drawn as plain SVG: neither needs layout."""
+"""A bar chart of sizes, drawn as plain SVG: bars need no layout."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import html
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..text import Table, printable, size_text
-from .figure import figure
+from ..text import Table, printable, shortened, size_text
+from .figure import face
 
 _BAR, _ROW, _LONGEST, _SLIT = 18, 34, 420, 2
-_CHARACTER = 7.2
+_CHARACTER, _LABEL = 7.2, 60
 INK, _SEEN, _UNSEEN, _PAPER = "#1f2328", "#0b5fa5", "#c2570c", "#ffffff"
 #: The part that could be had back is striped, so that it is told apart without its colour.
 _STRIPES = (
@@ -46,7 +46,7 @@ class Bar(NamedTuple):
 class Chart:
     """Visible and stored bytes, a bar for each state of an image, or for each layer.
 
-    A notebook shows it as SVG; ``print`` says the same in words.
+    A notebook shows it as a picture; ``print`` says the same in words.
 
     Attributes:
         bars (Sequence[Bar]): from the top.
@@ -64,7 +64,7 @@ class Chart:
 
     def svg(self) -> str:
         """The picture as an ``<svg>`` element."""
-        labels = [_clipped(printable(bar.label)) for bar in self.bars]
+        labels = [shortened(printable(bar.label), _LABEL) for bar in self.bars]
         left = max(map(len, labels), default=0) * _CHARACTER + 16
         scale = _LONGEST / max(max((bar.stored for bar in self.bars), default=0), 1)
         parts = [_STRIPES]
@@ -95,11 +95,7 @@ class Chart:
         )
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": figure(self.svg(), repr(self))}
-
-
-def _clipped(text: str) -> str:
-    return text if len(text) <= 60 else text[:59] + "…"
+        return face(self.svg(), repr(self))
 
 
 def _block(x: float, y: float, width: float, fill: str) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ..text import Table
 from .chart import INK, text_at
-from .figure import figure
+from .figure import face
 
 _PLOT_WIDTH, _PLOT_HEIGHT, _MARGIN = 420, 220, 48
 #: Colours, each with a pattern of its own.
@@ -75,4 +75,4 @@ class Curve:
         )
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        return {"text/plain": repr(self), "text/html": figure(self.svg(), repr(self))}
+        return face(self.svg(), repr(self))

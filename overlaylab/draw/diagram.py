@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ..history import Step
 from ..overlay import Overlay
-from .figure import figure
+from .figure import face
 from .fold import Column, fold
 from .grid import COLUMNS, Grid, all_columns, leaves, read_grid
 from .words import in_words
@@ -66,9 +66,8 @@ class Diagram:
         return svg(self.source, repr(self))
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        bundle = {"text/plain": repr(self)}
         try:
             drawn = self.svg()
         except ImportError:  # the extra "course" is not installed
             drawn = None
-        return bundle if drawn is None else {**bundle, "text/html": figure(drawn, repr(self))}
+        return face(drawn, repr(self))

@@ -6,6 +6,11 @@ import base64
 import html
 
 
+def face(svg: str | None, words: str) -> dict[str, str]:
+    """What a notebook shows of something: `words`, and the picture if one could be drawn."""
+    return {"text/plain": words, **({"text/html": figure(svg, words)} if svg else {})}
+
+
 def figure(svg: str, words: str) -> str:
     """HTML that shows `svg`, and `words` to whoever asks for them.
 

@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
 
+from ..layer import with_parents
+
 
 @dataclass(frozen=True)
 class Column:
@@ -54,7 +56,7 @@ def fold(
             at.wanted |= is_wanted
     shown = dict(shown or {})
     for path in list(shown):
-        for parent in _parents(path):
+        for parent in with_parents(path)[:-1]:
             shown.setdefault(parent, limit)
     shown.setdefault("", limit)
     found = _columns(root, "", shown)
@@ -73,11 +75,6 @@ def fold(
                 break
         else:
             return found
-
-
-def _parents(path: str) -> list[str]:
-    parts = path.split("/")
-    return ["/".join(parts[:depth]) for depth in range(1, len(parts))]
 
 
 def _columns(directory: _Directory, path: str, shown: Mapping[str, int]) -> list[Column]:

@@ -11,7 +11,7 @@ from typing import Literal
 from ..layer import Entry, Layer
 from ..lookup import Asked, Lookup, lookup
 from ..overlay import Overlay
-from ..text import printable, size_text
+from ..text import printable, shortened, size_text
 from .fold import Column, fold
 
 State = Literal["absent", "visible", "hidden", "whiteout", "folded"]
@@ -225,7 +225,7 @@ def _text(layer: Layer, path: str, entry: Entry | None) -> str:
     if entry.kind == "directory":
         return "dir"
     if entry.kind == "symlink":
-        return "→ " + _short(os.readlink(layer.path / path))
+        return "→ " + shortened(printable(os.readlink(layer.path / path)), _TEXT)
     if entry.kind == "other":
         return "special"
     if entry.size == 0:
@@ -235,11 +235,6 @@ def _text(layer: Layer, path: str, entry: Entry | None) -> str:
         if text and text.isprintable():
             return text
     return size_text(entry.size)
-
-
-def _short(text: str) -> str:
-    text = printable(text)
-    return text if len(text) <= _TEXT else text[: _TEXT - 1] + "…"
 
 
 def marks_used(cells: Iterable[Cell]) -> Set[str]:

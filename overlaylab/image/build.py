@@ -28,7 +28,7 @@ from ..lab import Lab
 from ..layer import Content, Layer, make_directories, write_content
 from ..linux.sandbox import Root
 from ..overlay import Overlay
-from ..text import Table, printable, size_text
+from ..text import Table, printable, shortened, size_text
 from ..trees import copy_entry, remove_tree
 from .blob import Json
 from .dockerfile import Instruction, expand, json_list, parse, words
@@ -78,9 +78,8 @@ class Build:
     def __repr__(self) -> str:
         rows = []
         for number, step in enumerate(self.steps, 1):
-            text = printable(step.instruction)
-            short = text if len(text) <= _WIDTH else text[: _WIDTH - 1] + "…"
-            rows.append((str(number), short, step.note))
+            instruction = shortened(printable(step.instruction), _WIDTH)
+            rows.append((str(number), instruction, step.note))
         return repr(Table(rows))
 
 

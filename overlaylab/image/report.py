@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ..progress import progress
-from ..text import Table, printable, size_text
+from ..text import Table, printable, shortened, size_text
 from .blob import Json
 from .dive import DiveFigures
 from .tarreader import TarEntry
@@ -202,8 +202,7 @@ def _counted(number: int, size: int) -> str:
 
 
 def _short(words: str) -> str:
-    line = printable(" ".join(words.split()))
-    return line if len(line) <= _WORDS else line[: _WORDS - 1] + "…"
+    return shortened(printable(" ".join(words.split())), _WORDS)
 
 
 def report(image: Image) -> Report:

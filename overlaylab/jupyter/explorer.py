@@ -14,6 +14,7 @@ import ipywidgets
 from IPython import get_ipython
 
 from ..draw import Diagram
+from ..draw.figure import face
 from ..draw.fold import Column
 from ..draw.grid import Grid, all_columns, read_grid
 from ..errors import BadPath, LabClosed
@@ -21,7 +22,7 @@ from ..layer import Entry, Layer, check_path
 from ..linux import xattrs
 from ..lookup import Lookup, lookup
 from ..overlay import Overlay
-from .picture import Picture, Widget, checkbox, escaped, face, note
+from .picture import Picture, Widget, checkbox, escaped, note
 
 #: How many columns the explorer begins with, and how much of a file it shows.
 _COLUMNS, _BYTES, _NAMES = 16, 400, 20

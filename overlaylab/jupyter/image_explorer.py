@@ -7,10 +7,11 @@ import html
 import ipywidgets
 
 from ..draw import Bar, Chart
+from ..draw.figure import face
 from ..image import Image
 from ..image.report import Reclaimable, StoredFile
 from ..text import printable, size_text
-from .picture import Widget, checkbox, escaped, face, note
+from .picture import Widget, checkbox, escaped, note
 
 #: How many rows are shown; the filter finds the others.
 _ROWS = 50

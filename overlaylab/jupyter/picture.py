@@ -12,7 +12,6 @@ import ipywidgets
 import traitlets
 
 from ..draw import Diagram
-from ..draw.figure import figure
 from ..draw.words import cell_words
 from ..text import printable
 
@@ -84,11 +83,6 @@ class Widget(ipywidgets.VBox):  # type: ignore[misc]
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         return {**super()._repr_mimebundle_(**kwargs), **self.face()}
-
-
-def face(svg: str | None, words: str) -> dict[str, str]:
-    """A static face: `words`, and the picture if one could be drawn."""
-    return {"text/plain": words, **({"text/html": figure(svg, words)} if svg else {})}
 
 
 def note(words: str = "") -> ipywidgets.HTML:

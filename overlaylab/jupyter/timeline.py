@@ -9,9 +9,10 @@ import traitlets
 
 from ..changes import moved, moved_rows
 from ..draw import diagrams
+from ..draw.figure import face
 from ..overlay import Overlay
 from ..text import Table
-from .picture import HERE, Picture, Widget, escaped, face, note
+from .picture import HERE, Picture, Widget, escaped, note
 
 _COLUMNS = 12
 
