@@ -15,6 +15,7 @@ from overlaylab.jupyter.image_explorer import ImageExplorer
 from overlaylab.jupyter.prediction import happened, predict
 
 from .nasty import nasty_names
+from .rights import REAL_ROOT
 
 VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -92,6 +93,18 @@ def test_it_shows_content_stat_and_xattrs(web: Overlay):
     assert "<pre>base</pre>" in explorer._note.value
     assert "-rw-r--r-- 0:0" in explorer._note.value or "-rw-r--r-- " in explorer._note.value
     assert "hidden, not asked" in explorer._note.value
+
+
+@pytest.mark.skipif(not REAL_ROOT, reason="redirect_dir needs the root of the machine")
+def test_what_lies_behind_a_renamed_directory_is_shown(kernel_lab: Lab):
+    """The lower has it under the directory's old name."""
+    base = kernel_lab.layer("base", {"old/file": "text\n"})
+    web = kernel_lab.mount("web", lower=[base], options={"redirect_dir": "on"})
+    (web.merged / "old").rename(web.merged / "new")
+    explorer = explore(web)
+    explorer.ask("new/file")
+    assert "<pre>text</pre>" in explorer._note.value
+    assert "answers, as old/file" in explorer._note.value
 
 
 def test_without_hidden_entries(web: Overlay):

@@ -50,13 +50,15 @@ class Grid:
         paths: the columns' headings; a directory ends in ``/``.
         bands: name and cells of each band.
         columns: what each column is about.
-        probe: a look-up to be drawn, of one of the columns' paths.
+        lookups: the look-up of each column's path; None for folded ones.
+        probe: one of these, to be drawn.
         views: how many of the topmost bands are views of the layers beneath.
     """
 
     paths: Sequence[str]
     bands: Sequence[tuple[str, Sequence[Cell]]] = field(repr=False)
     columns: Sequence[Column] = field(default=(), repr=False)
+    lookups: Sequence[Lookup | None] = field(default=(), repr=False, compare=False)
     probe: Lookup | None = field(default=None, repr=False)
     views: int = 1
 
@@ -94,14 +96,8 @@ def all_columns(
     return fold(leaves(layers, merged), limit, shown, set(wanted))
 
 
-def read_grid(overlay: Overlay, columns: Sequence[Column], probe: str | None = None) -> Grid:
-    """Read the state of `overlay`.
-
-    Args:
-        overlay: what to read.
-        columns: what to read of it.
-        probe: the path of a column, whose look-up is drawn too.
-    """
+def read_grid(overlay: Overlay, columns: Sequence[Column]) -> Grid:
+    """Read the state of `overlay` in `columns`."""
     layers = overlay.layers
     upper = layers[0] if overlay.writable else None
     read = [
@@ -109,9 +105,9 @@ def read_grid(overlay: Overlay, columns: Sequence[Column], probe: str | None = N
         for column in columns
     ]
     names = ["merged", *(printable(layer.name) for layer in layers)]
-    bands = [(name, [cells[n] for _, cells in read]) for n, name in enumerate(names)]
-    asked = None if probe is None else lookup(layers, probe)
-    return Grid([heading for heading, _ in read], bands, columns, asked)
+    bands = [(name, [cells[n] for _, cells, _ in read]) for n, name in enumerate(names)]
+    headings, lookups = [one[0] for one in read], [one[2] for one in read]
+    return Grid(headings, bands, columns, lookups)
 
 
 def leaves(layers: Sequence[Layer], merged: Layer | None = None) -> list[str]:
@@ -138,13 +134,17 @@ def leaves(layers: Sequence[Layer], merged: Layer | None = None) -> list[str]:
     return sorted((every - parents) | cutting)
 
 
-def _folded(layers: Sequence[Layer], column: Column) -> tuple[str, list[Cell]]:
+#: A column: its heading, its cells from the top, and the look-up behind them.
+_Read = tuple[str, list[Cell], Lookup | None]
+
+
+def _folded(layers: Sequence[Layer], column: Column) -> _Read:
     """How many of the folded paths each layer has. Of merged only that it has some."""
     counts = [sum(layer.entry(path) is not None for path in column.folded) for layer in layers]
     cells = [_count(count) for count in counts]
     heading = f"{printable(column.path)}/" if column.path else ""
     merged = Cell("…", "folded")
-    return f"{heading}… {len(column.folded):,} more", [merged, *cells]
+    return f"{heading}… {len(column.folded):,} more", [merged, *cells], None
 
 
 def _count(count: int) -> Cell:
@@ -153,9 +153,7 @@ def _count(count: int) -> Cell:
     return Cell(f"{count:,} path{'s' if count > 1 else ''}", "folded")
 
 
-def _column(
-    overlay: Overlay, layers: Sequence[Layer], upper: Layer | None, path: str
-) -> tuple[str, list[Cell]]:
+def _column(overlay: Overlay, layers: Sequence[Layer], upper: Layer | None, path: str) -> _Read:
     found = lookup(layers, path)
     cells = []
     for layer, asked in zip(layers, found.asked, strict=True):
@@ -181,7 +179,7 @@ def _column(
         now = live.entry(path)
         merged = Cell(_text(live, path, now), "visible") if now else Cell("", "absent")
     directory = any(asked.found in ("directory", "opaque directory") for asked in found.asked)
-    return printable(path) + ("/" if directory else ""), [merged, *cells]
+    return printable(path) + ("/" if directory else ""), [merged, *cells], found
 
 
 def _below(overlay: Overlay, found: Lookup) -> tuple[int, Entry | None] | None:

@@ -8,6 +8,7 @@ import time
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import ipywidgets
@@ -20,7 +21,7 @@ from ..draw.grid import Grid, all_columns, read_grid
 from ..errors import BadPath, LabClosed
 from ..layer import Entry, Layer, check_path
 from ..linux import xattrs
-from ..lookup import Lookup, lookup
+from ..lookup import Lookup
 from ..overlay import Overlay
 from .picture import Picture, Widget, checkbox, escaped, note
 
@@ -60,7 +61,7 @@ class Explorer(Widget):
 
     def face(self) -> dict[str, str]:
         """The diagram, as it was when it was drawn last."""
-        return face(self._diagram.svg(), repr(self._diagram))
+        return face(self._picture.svg, self._picture.words)
 
     def after_cell(self) -> None:
         """Look again, if it is wanted; a cell has run."""
@@ -92,10 +93,9 @@ class Explorer(Widget):
         if self._path and Column(self._path) not in columns:
             columns.insert(0, Column(self._path))  # a directory, a folded path, or none at all
         self._grid = read_grid(self._overlay, columns)
-        paths = [column.path for column in columns if not column.folded]
         layers = self._overlay.layers
-        found = {path: lookup(layers, path) for path in paths}
-        self._answers = {path: (one, _describe(layers, one)) for path, one in found.items()}
+        found = [one for one in self._grid.lookups if one is not None]
+        self._answers = {one.path: (one, _describe(layers, one)) for one in found}
 
     def _draw(self) -> None:
         grid, words = self._grid, _INVITATION
@@ -131,25 +131,25 @@ _INVITATION = (
 
 def _describe(layers: Sequence[Layer], found: Lookup) -> str:
     """What each layer has, as HTML."""
-    path, rows = found.path, []
+    rows = []
     for layer, asked in zip(layers, found.asked, strict=True):
         entry = asked.entry
         answers = ' class="answer"' if asked.role == "answers" else ""
         role = found.role_of(asked)
         what, status = "–", ""
         if entry is not None:
-            what, status = _content(layer, path, entry), _status(layer, path, entry)
+            place = layer.path / asked.at
+            what, status = _content(place, entry), _status(place, entry)
         rows.append(
             f'<tr{answers}><th scope="row">{escaped(layer.name)}</th>'
             f"<td>{escaped(role)}</td><td>{what}</td><td>{status}</td></tr>"
         )
     head = "<tr><th>layer</th><th>look-up</th><th>what it has</th><th>stat, xattrs</th></tr>"
-    return f"<p>{escaped(path)}</p><table>{head}{''.join(rows)}</table>"
+    return f"<p>{escaped(found.path)}</p><table>{head}{''.join(rows)}</table>"
 
 
-def _content(layer: Layer, path: str, entry: Entry) -> str:
+def _content(place: Path, entry: Entry) -> str:
     """What is in an entry, as HTML."""
-    place = layer.path / path
     if entry.kind == "whiteout":
         return "a whiteout: nothing is here, and what is below is hidden"
     if entry.kind == "symlink":
@@ -170,7 +170,7 @@ def _content(layer: Layer, path: str, entry: Entry) -> str:
     return f"<pre>{chr(10).join(map(escaped, lines))}{more}</pre>" if lines else "empty"
 
 
-def _status(layer: Layer, path: str, entry: Entry) -> str:
+def _status(place: Path, entry: Entry) -> str:
     """Its stat and xattrs as the kernel has them, as HTML."""
     status = entry.stat
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.st_mtime))
@@ -181,8 +181,7 @@ def _status(layer: Layer, path: str, entry: Entry) -> str:
     ]
     if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
         words.append(f"device {os.major(status.st_rdev)}, {os.minor(status.st_rdev)}")
-    place = str(layer.path / path)
-    for name in sorted(xattrs.names(place)):
+    for name in sorted(xattrs.names(str(place))):
         value = os.getxattr(place, name, follow_symlinks=False)
         words.append(f"{escaped(name)} = {_value(value)}")
     return "<br>".join(words)
