@@ -263,14 +263,16 @@ class Overlay:
             lab.no_fence() or (_fence_note(lab) if refused else ""),
         )
 
-    def _step(self, what: str, *, if_new: bool = False) -> Sequence[Change]:
-        """Add a step to the history; return what upper changes now."""
+    def _step(
+        self, what: str, *, if_new: bool = False, now: Sequence[Change] | None = None
+    ) -> Sequence[Change]:
+        """Add a step to the history; return what upper changes now, which is read if not given."""
         if self._upper is None or self.lab is None or self.lab.closed:
             return Changes()
         with self._one_at_a_time:  # scripts may run in several threads
             if not self._history:
                 self._history.record("mounted", Changes(), None)
-            now = self.changes()
+            now = self.changes() if now is None else now
             if not if_new or now != self._history[-1].changes:
                 self._history.record(what, now, self._upper)
         return now
@@ -346,11 +348,11 @@ class Overlay:
             ScratchFull: there is no room for the copy; nothing is left of it.
         """
         lab, upper = self._open_lab(), str(self.upper)
-        total = sum(change.size for change in self.changes())
-        with progress(f"commit {name!r}", total) as count:
+        now = self.changes()  # once: it can take as long as the commit
+        with progress(f"commit {name!r}", sum(change.size for change in now)) as count:
             layer = lab.new_layer(name, lambda path: copy_tree(upper, str(path), count=count))
-        self._step("Python", if_new=True)
-        self._step(f"commit {name}")
+        self._step("Python", if_new=True, now=now)
+        self._step(f"commit {name}", now=now)
         return layer
 
     def unmount(self) -> None:

@@ -191,7 +191,9 @@ def _draw(
 ) -> Diagram | None:
     """Both in one picture: what they show, their upperdirs, and the lowers, which are the same."""
     on_the_way = [one for path in differing for one in with_parents(path)]
-    paths = sorted({*on_the_way, *leaves([*mount.layers, upper])})[:COLUMNS]
+    paths = sorted({*on_the_way, *leaves(layer.walk() for layer in (*mount.layers, upper))})[
+        :COLUMNS
+    ]
     if not paths:
         return None
     lower = mount.lower if mount.writable else mount.lower[1:]

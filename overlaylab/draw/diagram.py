@@ -29,8 +29,10 @@ def diagrams(overlay: Overlay, limit: int = COLUMNS) -> list[tuple[Step, Diagram
     """
     sketches = [(step, step.upper) for step in overlay.history if step.upper is not None]
     stacks = [Overlay.attach(lower=overlay.lower, upper=upper.path) for _, upper in sketches]
-    changed = {path for _, upper in sketches for path in leaves([upper])}
-    every = changed.union(*(leaves(stack.layers) for stack in stacks))
+    uppers = [list(upper.walk()) for _, upper in sketches]
+    lowers = [list(layer.walk()) for layer in overlay.lower]  # the same at every step
+    changed = set[str]().union(*(leaves([upper]) for upper in uppers))
+    every = changed.union(*(leaves([upper, *lowers]) for upper in uppers))
     columns = fold(sorted(every), limit, wanted=changed)
     grids = [read_grid(stack, columns) for stack in stacks]
     marked = [now.since(before) for before, now in zip(grids[:1] + grids, grids, strict=False)]

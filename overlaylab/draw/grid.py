@@ -90,10 +90,10 @@ def all_columns(
     overlay: Overlay, limit: int = COLUMNS, shown: Mapping[str, int] | None = None
 ) -> list[Column]:
     """A column for each leaf of its trees; see :func:`.fold`."""
-    layers = overlay.layers
-    wanted = leaves(layers[:1]) if overlay.writable else ()
+    walks = [list(layer.walk()) for layer in overlay.layers]
+    wanted = leaves(walks[:1]) if overlay.writable else ()
     merged = Layer(overlay.merged, "merged") if overlay.mounted else None
-    return fold(leaves(layers, merged), limit, shown, set(wanted))
+    return fold(leaves(walks, merged), limit, shown, set(wanted))
 
 
 def read_grid(overlay: Overlay, columns: Sequence[Column]) -> Grid:
@@ -110,15 +110,20 @@ def read_grid(overlay: Overlay, columns: Sequence[Column]) -> Grid:
     return Grid(headings, bands, columns, lookups)
 
 
-def leaves(layers: Sequence[Layer], merged: Layer | None = None) -> list[str]:
+def leaves(walks: Iterable[Iterable[tuple[str, Entry]]], merged: Layer | None = None) -> list[str]:
     """The paths worth a column: whatever is no directory in some layer, and directories that
-    are empty, opaque or renamed. What is in a renamed one has its path in `merged` alone."""
+    are empty, opaque or renamed. What is in a renamed one has its path in `merged` alone.
+
+    Args:
+        walks: what :meth:`.Layer.walk` gives for each layer.
+        merged: the mounted view, if there is one.
+    """
     every: set[str] = set()
     parents: set[str] = set()
     cutting: set[str] = set()
     renamed: set[str] = set()
-    for layer in layers:
-        for path, entry in layer.walk():
+    for walk in walks:
+        for path, entry in walk:
             every.add(path)
             parents.add(os.path.dirname(path))
             if entry.kind != "directory" or entry.opaque or entry.redirect is not None:
