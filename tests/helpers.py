@@ -10,6 +10,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
+
+import pytest
 
 from overlaylab import Change, Overlay
 from overlaylab.linux import mount, namespaces, xattrs
@@ -119,6 +122,14 @@ def children() -> dict[int, str]:
                 status = Path(f"/proc/{number}/stat").read_text(errors="replace")
                 found[int(number)] = status.rpartition(")")[2].split()[0]
     return found
+
+
+def lacking(what: str, reason: str) -> NoReturn:
+    """Skip the test for want of a peer; in CI, where there must be one, fail it."""
+    words = f"needs {what}: {reason}"
+    if os.environ.get("CI"):
+        pytest.fail(f"CI {words}", pytrace=False)
+    pytest.skip(words)
 
 
 def eventually(condition: Callable[[], bool], seconds: float = 5) -> bool:

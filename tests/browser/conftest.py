@@ -20,14 +20,13 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
 from urllib.parse import urlsplit
 
 import nbformat
 import pytest
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
-from ..helpers import eventually
+from ..helpers import eventually, lacking
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 #: Where the pictures of a run are kept, for whoever wants to look at them.
@@ -43,13 +42,6 @@ _FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
 )
-
-
-def no_browser(reason: str) -> NoReturn:
-    """Skip the test for want of a browser; in CI, where there must be one, fail it."""
-    if os.environ.get("CI"):
-        pytest.fail(f"CI needs Chromium: {reason}", pytrace=False)
-    pytest.skip(reason)
 
 
 @dataclass
@@ -131,7 +123,7 @@ def browser() -> Iterator[Browser]:
     """Chromium, without a window."""
     program = next(filter(None, map(shutil.which, _BROWSERS)), None)
     if program is None:
-        no_browser("no Chromium here: apt-get install chromium")
+        lacking("Chromium", "apt-get install chromium")
     with sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=program, args=list(_FLAGS))
         yield chromium

@@ -20,7 +20,7 @@ from typing import NoReturn
 
 import pytest
 
-from ..helpers import children
+from ..helpers import children, lacking
 from ..rights import REAL_ROOT
 
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
@@ -53,17 +53,13 @@ _STRAYS_OF_TOOLS = (
 
 
 def no_engine(reason: str) -> NoReturn:
-    """Skip the test for want of an engine; in CI, where there must be one, fail it."""
-    if os.environ.get("CI"):
-        pytest.fail(f"CI needs a Docker Engine: {reason}", pytrace=False)
-    pytest.skip(f"no Docker Engine: {reason}")
+    """Skip, or in CI fail, for want of an engine."""
+    lacking("a Docker Engine", reason)
 
 
 def no_peer(reason: str) -> NoReturn:
-    """Skip the test for want of a tool; in CI, where there must be one, fail it."""
-    if os.environ.get("CI"):
-        pytest.fail(f"CI needs the tools of tests/engines: {reason}", pytrace=False)
-    pytest.skip(reason)
+    """Skip, or in CI fail, for want of a tool."""
+    lacking("the tools of tests/engines", reason)
 
 
 class DockerFailed(Exception):
