@@ -49,9 +49,14 @@ def leads_out(*paths: str) -> Question:
     )
 
 
+def present(path: str) -> Question:
+    """Is there anything at `path` in merged, and be it a link to nowhere?"""
+    return lambda overlay: os.path.lexists(overlay.merged / path)
+
+
 def missing(path: str) -> Question:
     """Is there nothing at `path` in merged?"""
-    return lambda overlay: not os.path.lexists(overlay.merged / path)
+    return lambda overlay: not present(path)(overlay)
 
 
 def no_file(path: str) -> Question:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .exercises import Task
-from .judge import changed_besides, missing, no_file, text_differs, touched, untouched
+from .judge import changed_besides, missing, no_file, present, text_differs, touched, untouched
 from .quiz import Question
 
 TASKS = [
@@ -65,7 +65,7 @@ TASKS = [
                 "etc/app.conf says port 80: layer old is asked before layer new.",
             ),
             (
-                lambda overlay: not missing("etc/issue")(overlay),
+                present("etc/issue"),
                 "etc/issue is there: old is asked before cleanup, and a whiteout hides only what "
                 "is below it.",
             ),

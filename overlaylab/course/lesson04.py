@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .exercises import Task
-from .judge import changed_besides, kind_differs, kinds, missing, text_differs, untouched
+from .judge import changed_besides, kind_differs, kinds, missing, present, text_differs, untouched
 from .quiz import Question
 
 _CACHE = {f"var/cache/{name}.deb": f"{name}\n" for name in ("bash", "coreutils", "tar")}
@@ -71,7 +71,7 @@ TASKS = [
                 "file need none?",
             ),
             (
-                lambda overlay: not missing("etc/issue")(overlay),
+                present("etc/issue"),
                 "etc/issue is still there: it should have the one whiteout.",
             ),
             (

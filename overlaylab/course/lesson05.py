@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..overlay import Overlay
 from .exercises import Task
-from .judge import changed_besides, holds_data, leads_out, missing, text_differs, untouched
+from .judge import changed_besides, holds_data, leads_out, missing, present, text_differs, untouched
 from .quiz import Question
 
 _MIB = 1 << 20
@@ -38,7 +38,7 @@ TASKS = [
             (missing(_NEW), f"{_NEW} is gone: the new file should have its name."),
             (text_differs(_NEW, "port 8080"), f"{_NEW} does not say what {_OLD} says."),
             (
-                lambda overlay: not missing(_OLD)(overlay),
+                present(_OLD),
                 f"{_OLD} is still there: a copy is not a rename.",
             ),
             (

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from ..overlay import Overlay
 from .exercises import Task
-from .judge import changed_besides, missing, no_file, text, text_differs, touched, untouched
+from .judge import changed_besides, no_file, present, text, text_differs, touched, untouched
 from .quiz import Question
 
 _PLUGINS = {f"plugins/{name}.so": f"{name}\n" for name in ("jpeg", "png", "tiff")}
@@ -74,7 +74,7 @@ TASKS = [
         mistakes=[
             (untouched, f"the look-up of {_WANTED} still goes through five layers."),
             (
-                lambda overlay: not missing(_WANTED)(overlay),
+                present(_WANTED),
                 f"{_WANTED} is there now: no layer should have it.",
             ),
             (

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 from ..overlay import Overlay
 from .exercises import Task
 from .images import ImageTask
-from .judge import no_file, text_differs, untouched
+from .judge import no_file, present, text_differs, untouched
 from .quiz import Question
 
 _MIB = 1 << 20
@@ -61,7 +59,7 @@ TASKS = [
         mistakes=[
             (untouched, f"merged shows {_README} of app, the nearest layer that has it."),
             (
-                lambda overlay: os.path.lexists(overlay.merged / _README),
+                present(_README),
                 f"merged still shows a {_README}.",
             ),
             (
