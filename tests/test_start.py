@@ -15,7 +15,7 @@ from overlaylab.errors import OverlaylabError
 from overlaylab.image import base_image
 from overlaylab.layer import Layer
 
-from .helpers import mount_table
+from .helpers import eventually, mount_table
 
 
 @pytest.fixture
@@ -36,6 +36,16 @@ def test_a_container_is_alone_and_this_process_stays_where_it_is(
         assert 0 < box.milliseconds == sum(step.milliseconds for step in box.steps)
         assert 0 < box.memory() < 64 << 20
     assert (os.getcwd(), socket.gethostname(), mount_table()) == (here, name, mounts)
+
+
+def test_the_fastest_of_some_starts_counts_and_none_is_left(
+    kernel_lab: Lab, base: Layer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads, took = threading.active_count(), iter([9.0, 3.0, 7.0])
+    monkeypatch.setattr(container.Container, "milliseconds", property(lambda _: next(took)))
+    assert container.fastest_start(kernel_lab, [base], 3) == 3.0
+    assert next(took, None) is None
+    assert eventually(lambda: threading.active_count() <= threads)
 
 
 def test_a_container_that_cannot_start_leaves_no_thread(kernel_lab: Lab, base: Layer) -> None:
