@@ -38,7 +38,12 @@ class Output:
 
 
 class Kernel:
-    """A running kernel."""
+    """A running kernel.
+
+    Cells are sent with ``stop_on_error=False``. Otherwise the kernel aborts, without running them,
+    the cells that come in while it tells of an error, and that may be one sent after its end was
+    heard of (https://jupyter-client.readthedocs.io/en/stable/messaging.html#execute).
+    """
 
     def __init__(self, manager: KernelManager, client: BlockingKernelClient) -> None:
         self.manager = manager
@@ -62,8 +67,9 @@ class Kernel:
                 output.traceback = content["traceback"]
 
         reply = self.client.execute_interactive(
-            code, timeout=60, allow_stdin=False, output_hook=receive
+            code, timeout=60, allow_stdin=False, stop_on_error=False, output_hook=receive
         )
+        assert reply["content"]["status"] != "aborted", f"the kernel did not run {code!r}"
         for payload in reply["content"].get("payload", []):
             if payload["source"] == "page":
                 output.page += payload["data"]["text/plain"]
@@ -71,7 +77,7 @@ class Kernel:
 
     def start(self, code: str) -> Callable[[], None]:
         """Start a cell; return what waits for its end."""
-        request = self.client.execute(code)
+        request = self.client.execute(code, stop_on_error=False)
 
         def wait() -> None:
             while self.client.get_shell_msg(timeout=30)["parent_header"]["msg_id"] != request:

@@ -88,7 +88,6 @@ def test_an_interrupted_cell_stops_its_script(running: Kernel):
     assert eventually(lambda: processes("sleep", seconds) != [])
     running.manager.interrupt_kernel()
     ended()
-    # As a result: what is printed right after an interrupt gets lost now and then (ipykernel).
     after = running.run("webs[0].changes()")
     assert (after.text, after.error) == ("added  before", None)
     assert processes("sleep", seconds) == []
