@@ -52,7 +52,7 @@ def test_looking_adds_no_step(web: Overlay):
 
 def test_a_script_that_was_stopped_is_a_step(web: Overlay):
     with pytest.raises(ShellTimeout):
-        web.sh("rm etc/motd; sleep 60", timeout=0.5)
+        web.sh("rm etc/motd; sleep 60", timeout=1)
     assert whats(web) == ["mounted", "rm etc/motd; sleep 60"]
 
 

@@ -356,14 +356,11 @@ def test_an_interrupt_while_it_is_being_started_leaves_nothing(web: Overlay):
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-    left = (
-        []
-        if eventually(lambda: processes("sleep", seconds) == [], 1)
-        else processes("sleep", seconds)
-    )
-    for process in left:
-        os.kill(process, signal.SIGKILL)
-    assert left == []
+    try:
+        assert eventually(lambda: processes("sleep", seconds) == [])
+    finally:
+        for process in processes("sleep", seconds):
+            os.kill(process, signal.SIGKILL)
 
 
 # What it promises, and where it cannot.

@@ -149,18 +149,19 @@ def test_an_unmounted_overlay_runs_nothing(web: Overlay):
 
 
 def test_several_run_at_once(lab: Lab, web: Overlay):
+    """Each ends only after all have begun."""
     results = {}
 
     def run(name: str) -> None:
-        results[name] = web.sh(f"sleep 0.1; echo {name} > {name}; echo {name}").stdout
+        all_began = " && ".join(f"test -e {one}" for one in "abcd")
+        script = f"touch {name}; until {all_began}; do sleep 0.01; done; echo {name}"
+        results[name] = web.sh(script, timeout=30).stdout
 
     threads = [threading.Thread(target=run, args=(name,)) for name in "abcd"]
-    started = time.monotonic()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert time.monotonic() - started < 2
     assert results == {name: f"{name}\n" for name in "abcd"}
     assert {one.path for one in web.changes()} == set("abcd")
 
@@ -171,16 +172,16 @@ def test_several_run_at_once(lab: Lab, web: Overlay):
 def test_it_is_stopped_when_its_time_is_up(web: Overlay):
     seconds = unique()
     started = time.monotonic()
-    with pytest.raises(ShellTimeout, match=r"stopped after 0\.2 s.*: give it more time"):
-        web.sh(f"echo x > before; sleep {seconds}; echo x > after", timeout=0.2)
-    assert time.monotonic() - started < 2
+    with pytest.raises(ShellTimeout, match=r"stopped after 1 s.*: give it more time"):
+        web.sh(f"echo x > before; sleep {seconds}; echo x > after", timeout=1)
+    assert time.monotonic() - started < 30
     assert processes("sleep", seconds) == []
     assert web.changes() == [change("added", "before", 2)]
 
 
 def test_the_error_has_what_it_had_printed(web: Overlay):
     with pytest.raises(ShellTimeout, match="halfway"):
-        web.sh(f"echo halfway; sleep {unique()}", timeout=0.2)
+        web.sh(f"echo halfway; sleep {unique()}", timeout=1)
 
 
 def test_no_limit_is_a_limit_too(web: Overlay):
@@ -204,7 +205,7 @@ def test_output_of_exactly_256_kib_is_whole(web: Overlay):
 
 def test_endless_output_ends_with_its_time(web: Overlay):
     with pytest.raises(ShellTimeout, match="more bytes not kept"):
-        web.sh("yes", timeout=0.3)
+        web.sh("yes", timeout=1)
     assert web.sh("echo alive").stdout == "alive\n"
 
 
@@ -231,7 +232,7 @@ def test_background_processes_are_gone_afterwards(web: Overlay, script: str):
     started = time.monotonic()
     result = web.sh(script.format(seconds) + "\necho started")
     assert result.stdout == "started\n"
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 30
     assert eventually(lambda: processes("sleep", seconds) == [])
 
 
@@ -259,7 +260,7 @@ def test_an_interrupt_stops_it(web: Overlay):
     with pytest.raises(KeyboardInterrupt):
         web.sh(f"echo x > before; sleep {seconds}; echo x > after")
     thread.join()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert processes("sleep", seconds) == []
     assert web.changes() == [change("added", "before", 2)]
 
