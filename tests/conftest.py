@@ -104,7 +104,7 @@ def nothing_is_left_behind(request: pytest.FixtureRequest, home: Path) -> Iterat
     # Others' mounts may go meanwhile: one goes everywhere when its directory is removed.
     assert [line for line in mount_table() if line not in mounts] == []
     assert [name for name in _labs(home) if name not in labs] == []
-    assert eventually(lambda: _running(started) == set()), f"still running: {children()}"
+    assert eventually(lambda: _running(started) == set(), 2), f"still running: {children()}"
 
 
 def _labs(home: Path) -> list[str]:

@@ -132,7 +132,7 @@ def lacking(what: str, reason: str) -> NoReturn:
     pytest.skip(words)
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 30) -> bool:
+def eventually(condition: Callable[[], bool], seconds: float = 5) -> bool:
     """Does `condition` become true within `seconds`?"""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -357,7 +357,7 @@ def test_an_interrupt_while_it_is_being_started_leaves_nothing(web: Overlay):
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     try:
-        assert eventually(lambda: processes("sleep", seconds) == [])
+        assert eventually(lambda: processes("sleep", seconds) == [], 1)
     finally:
         for process in processes("sleep", seconds):
             os.kill(process, signal.SIGKILL)

@@ -155,7 +155,7 @@ def test_several_run_at_once(lab: Lab, web: Overlay):
     def run(name: str) -> None:
         all_began = " && ".join(f"test -e {one}" for one in "abcd")
         script = f"touch {name}; until {all_began}; do sleep 0.01; done; echo {name}"
-        results[name] = web.sh(script, timeout=30).stdout
+        results[name] = web.sh(script, timeout=2).stdout
 
     threads = [threading.Thread(target=run, args=(name,)) for name in "abcd"]
     for thread in threads:
@@ -172,9 +172,9 @@ def test_several_run_at_once(lab: Lab, web: Overlay):
 def test_it_is_stopped_when_its_time_is_up(web: Overlay):
     seconds = unique()
     started = time.monotonic()
-    with pytest.raises(ShellTimeout, match=r"stopped after 1 s.*: give it more time"):
-        web.sh(f"echo x > before; sleep {seconds}; echo x > after", timeout=1)
-    assert time.monotonic() - started < 30
+    with pytest.raises(ShellTimeout, match=r"stopped after 1\.2 s.*: give it more time"):
+        web.sh(f"echo x > before; sleep {seconds}; echo x > after", timeout=1.2)
+    assert time.monotonic() - started < 3
     assert processes("sleep", seconds) == []
     assert web.changes() == [change("added", "before", 2)]
 
@@ -232,7 +232,7 @@ def test_background_processes_are_gone_afterwards(web: Overlay, script: str):
     started = time.monotonic()
     result = web.sh(script.format(seconds) + "\necho started")
     assert result.stdout == "started\n"
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 3
     assert eventually(lambda: processes("sleep", seconds) == [])
 
 
@@ -260,7 +260,7 @@ def test_an_interrupt_stops_it(web: Overlay):
     with pytest.raises(KeyboardInterrupt):
         web.sh(f"echo x > before; sleep {seconds}; echo x > after")
     thread.join()
-    assert time.monotonic() - started < 30
+    assert time.monotonic() - started < 5
     assert processes("sleep", seconds) == []
     assert web.changes() == [change("added", "before", 2)]
 

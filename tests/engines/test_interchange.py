@@ -375,8 +375,8 @@ def pushed_by_buildah(peers: Run, base: Path, directory: Path) -> tuple[Theirs, 
     storage = (f"--root={where}/storage", f"--runroot={where}/run", "--storage-driver=vfs")
     build = ("build", "--layers", "--network=none", "--tag=theirs")
     # buildah makes an image name of the path; one with "-_", as random ones have at times, is none.
-    dockerfile = context(where / "context", f"FROM oci:{base.name}:latest")
-    peers("buildah", *storage, *build, dockerfile, cwd=base.parent)
+    source = context(where / "context", f"FROM oci:{base.name}:latest")
+    peers("buildah", *storage, *build, source, cwd=base.parent)
     peers("buildah", *storage, "push", "theirs", f"oci:{where}/layout:latest")
     peers("buildah", *storage, "push", "theirs", f"docker-archive:{where}/saved.tar:theirs:1")
     peers("buildah", *storage, "rmi", "--all", "--force")
