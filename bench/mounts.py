@@ -39,7 +39,7 @@ def main(rounds: int) -> None:
             lab.mount(str(next(numbers)), lower=lower).unmount()
 
         def raw() -> None:
-            mount.mount_by_file_descriptors(merged, stack)
+            mount.mount_by_descriptors(merged, stack)
             mount.unmount(merged)
 
         options = f"lowerdir={':'.join(paths)},upperdir={upper},workdir={work}"

@@ -29,8 +29,10 @@ def doctor() -> Table:
     except OverlaylabError as error:
         rows.append(("backend", f"none: {error}"))
         return Table(rows)
+    rows.append(("backend", f"{choice.backend.name}: {choice.backend.why}"))
+    if choice.backend.name == "kernel":
+        rows.append(("mounts by", _ways()))
     rows += [
-        ("backend", f"{choice.backend.name}: {choice.backend.why}"),
         ("labs live in", f"{choice.scratch} ({_filesystem(choice.scratch)})"),
         ("shell cells", _fenced(choice.backend.fences())),
         ("diagrams", engine() or "in words only: install Graphviz or graphviz-pure"),
@@ -46,6 +48,12 @@ def _user() -> str:
     state = "no namespace of its own" if entered is None else names.get(entered.mode, "plain")
     refusal = f" ({entered.refusal})" if entered is not None and entered.refusal else ""
     return f"uid {os.getuid()}, {state}{refusal}"
+
+
+def _ways() -> str:
+    """The way of mounting that works here, and why the newer ones do not."""
+    refused = [f"by {way}, {error.words}" for way, error in mount.refused_ways.items()]
+    return "; refused: ".join([mount.working_way, *(["; ".join(refused)] if refused else [])])
 
 
 def _fenced(fences: list[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import re
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,13 +13,12 @@ import pytest
 from overlaylab import Lab
 from overlaylab.errors import BackendUnavailable, BadOption, MountRefused
 from overlaylab.linux import mount, namespaces, syscalls
+from overlaylab.trees import remove_tree
 
 from .helpers import change, mark, mount_table, python
 from .rights import REAL_ROOT
 
-Mounter = Callable[[str, mount.Stack], None]
-
-MOUNTERS = [mount.mount_by_file_descriptors, mount.mount_by_options]
+Mounter = Callable[[str, mount.Stack], mount.Told]
 
 PATHS = {
     "300 characters": b"x" * 150 + b"/" + b"y" * 150,
@@ -42,19 +41,26 @@ PATHS = {
 _REAL_SYSCALL = syscalls.syscall
 _FSCONFIG_SET_FD, _FSCONFIG_SET_STRING = 5, 1
 
+#: The ways, and what a kernel that lacks one and those before it answers: FSOPEN, or a command of
+#: fsconfig(2) for a directory.
+LACKING = {
+    "paths": [_FSCONFIG_SET_FD],
+    "mount(2)": [_FSCONFIG_SET_FD, _FSCONFIG_SET_STRING],
+}
 
-def without(*commands: int) -> Callable[..., int]:
-    """The real system calls of a kernel that does not know these commands for a directory."""
 
-    def syscall(number: int, *arguments: syscalls.Argument) -> int:
-        is_directory = number == syscalls.FSCONFIG and arguments[2] in (
+def without(*commands: int, number: int = errno.EINVAL) -> Callable[..., int]:
+    """The real system calls of a kernel that refuses these commands for a directory."""
+
+    def syscall(called: int, *arguments: syscalls.Argument) -> int:
+        is_directory = called == syscalls.FSCONFIG and arguments[2] in (
             b"lowerdir+",
             b"upperdir",
             b"workdir",
         )
         if is_directory and arguments[1] in commands:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
-        return _REAL_SYSCALL(number, *arguments)
+            raise OSError(number, os.strerror(number))
+        return _REAL_SYSCALL(called, *arguments)
 
     return syscall
 
@@ -80,6 +86,39 @@ def target(directory: Path):
         mount.unmount(str(path), detach=True)
 
 
+@pytest.fixture(scope="session")
+def refusals(session_directory: Path) -> dict[str, str]:
+    """How this kernel refuses those ways that it lacks."""
+    place = Path(tempfile.mkdtemp(prefix="ways-", dir=session_directory))
+    (place / "merged").mkdir()
+    stack = parts(place, b"plain")
+    found = {}
+    for way, mounter in mount.WAYS.items():
+        try:
+            mounter(str(place / "merged"), stack)
+        except mount.MountError as error:
+            found[way] = error.words
+        else:
+            mount.unmount(str(place / "merged"), detach=True)
+    remove_tree(str(place))
+    return found
+
+
+@pytest.fixture(params=mount.WAYS)
+def mounter(request: pytest.FixtureRequest, refusals: dict[str, str]) -> Mounter:
+    """Each way of mounting that this kernel has."""
+    if request.param in refusals:
+        pytest.skip(f"this kernel does not mount by {request.param}: {refusals[request.param]}")
+    return mount.WAYS[request.param]
+
+
+@pytest.fixture
+def untried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No way of mounting has worked yet in this process."""
+    monkeypatch.setattr(mount, "working_way", "")
+    monkeypatch.setattr(mount, "refused_ways", {})
+
+
 def reported(target: Path) -> dict[str, str]:
     """The options of the mount at `target`."""
     (found,) = [one for one in mount.mounted() if one.target == str(target)]
@@ -87,8 +126,11 @@ def reported(target: Path) -> dict[str, str]:
     return found.options
 
 
+def test_every_kernel_knows_mount2(refusals: dict[str, str]):
+    assert "mount(2)" not in refusals
+
+
 @pytest.mark.parametrize("name", PATHS.values(), ids=PATHS.keys())
-@pytest.mark.parametrize("mounter", MOUNTERS)
 def test_lower_upper_and_work_may_have_any_path(
     directory: Path, target: Path, mounter: Mounter, name: bytes
 ):
@@ -100,69 +142,109 @@ def test_lower_upper_and_work_may_have_any_path(
 
 
 @pytest.mark.parametrize("name", PATHS.values(), ids=PATHS.keys())
-def test_the_options_report_the_true_paths(directory: Path, target: Path, name: bytes):
+def test_what_the_kernel_reports_is_translated_to_the_true_paths(
+    directory: Path, target: Path, mounter: Mounter, name: bytes
+):
+    """It reports what it was told: an alias, or a path with backslashes before ``:``, ``,``."""
     stack = parts(directory, name)
-    mount.mount_by_file_descriptors(str(target), stack)
-    options = reported(target)
-    assert options["lowerdir"] == ":".join(stack.lower)
-    assert (options["upperdir"], options["workdir"]) == (stack.upper, stack.work)
+    told = mounter(str(target), stack)
+    true = {name: told.get(value, value) for name, value in reported(target).items()}
+    assert true["lowerdir"] == ":".join(stack.lower)
+    assert (true["upperdir"], true["workdir"]) == (stack.upper, stack.work)
 
 
 @pytest.mark.parametrize("name", PATHS.values(), ids=PATHS.keys())
-def test_after_mount2_the_kernel_reports_the_paths_as_they_were_written(
-    directory: Path, target: Path, name: bytes
+@pytest.mark.usefixtures("untried")
+def test_the_options_of_an_overlay_are_true_paths_on_every_kernel(
+    directory: Path, mounter: Mounter, name: bytes, monkeypatch: pytest.MonkeyPatch
 ):
-    """It keeps the string with the backslashes that mount(2) needs before ``:``, ``,``, ``\\``."""
-    stack = parts(directory, name)
-    mount.mount_by_options(str(target), stack)
+    monkeypatch.setattr(mount, "WAYS", {"the only one": mounter})
+    place = directory / os.fsdecode(name)
+    place.mkdir(parents=True)
+    with Lab("test", backend="kernel", scratch=place) as lab:
+        lower = [lab.layer("one"), lab.layer("two")]
+        web = lab.mount("web", lower=lower)
+        assert web.options["lowerdir"] == ":".join(str(layer.path) for layer in lower)
+        assert web.options["upperdir"] == str(web.upper)
+        assert web.options["workdir"] == str(web.work)
 
-    def written(path: str) -> str:
-        return re.sub(r"([\\:,])", r"\\\1", path)
 
-    options = reported(target)
-    assert options["lowerdir"] == ":".join(map(written, stack.lower))
-    assert (options["upperdir"], options["workdir"]) == (written(stack.upper), written(stack.work))
-
-
-@pytest.mark.parametrize("name", PATHS.values(), ids=PATHS.keys())
-def test_a_kernel_that_takes_no_descriptors_gets_paths(
-    directory: Path, target: Path, name: bytes, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP, errno.ENOSYS])
+@pytest.mark.parametrize("way", LACKING)
+@pytest.mark.usefixtures("untried")
+def test_a_kernel_that_lacks_a_way_gets_the_next_whatever_the_errno(
+    directory: Path,
+    target: Path,
+    way: str,
+    number: int,
+    refusals: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
 ):
-    """Linux 6.8 to 6.12, which know ``lowerdir+`` as a string of at most 255 bytes."""
-    monkeypatch.setattr(syscalls, "syscall", without(_FSCONFIG_SET_FD))
-    mount.mount_by_file_descriptors(str(target), parts(directory, name))
+    """Descriptors: EBADF on 6.5 to 6.12, EOPNOTSUPP before. ``lowerdir+``: EINVAL before 6.8."""
+    if way in refusals:
+        pytest.skip(f"this kernel does not mount by {way}: {refusals[way]}")
+    monkeypatch.setattr(syscalls, "syscall", without(*LACKING[way], number=number))
+    mount.mount_overlay(str(target), parts(directory, b"plain"))
     assert sorted(os.listdir(target)) == ["file0", "file1", "file2"]
-
-
-def test_a_kernel_without_lowerdir_plus_gets_mount2(
-    directory: Path, target: Path, monkeypatch: pytest.MonkeyPatch
-):
-    stack = parts(directory, b"plain")
-    monkeypatch.setattr(syscalls, "syscall", without(_FSCONFIG_SET_FD, _FSCONFIG_SET_STRING))
-    with pytest.raises(NotImplementedError):
-        mount.mount_by_file_descriptors(str(target), stack)
-    mount.mount_overlay(str(target), stack)
-    assert sorted(os.listdir(target)) == ["file0", "file1", "file2"]
+    assert mount.working_way == way
+    refused = mount.refused_ways["descriptors"]
+    assert errno.errorcode[number] in refused.words or "descriptors" in refusals
 
 
 @pytest.mark.parametrize("number", [errno.ENOSYS, errno.EPERM])
+@pytest.mark.usefixtures("untried")
 def test_a_machine_without_the_new_calls_gets_mount2(
     directory: Path, target: Path, number: int, monkeypatch: pytest.MonkeyPatch
 ):
     """EPERM is how a container's seccomp filter says that it does not know a call."""
+    monkeypatch.setattr(syscalls, "syscall", refusing(syscalls.FSOPEN, number))
+    mount.mount_overlay(str(target), parts(directory, b"plain"))
+    assert sorted(os.listdir(target)) == ["file0", "file1", "file2"]
+    assert mount.working_way == "mount(2)"
+
+
+def refusing(call: int, number: int) -> Callable[..., int]:
+    """The real system calls but for one, which is refused."""
 
     def syscall(called: int, *arguments: syscalls.Argument) -> int:
-        if called == syscalls.FSOPEN:
+        if called == call:
             raise OSError(number, os.strerror(number))
         return _REAL_SYSCALL(called, *arguments)
 
-    monkeypatch.setattr(syscalls, "syscall", syscall)
-    mount.mount_overlay(str(target), parts(directory, b"plain"))
-    assert sorted(os.listdir(target)) == ["file0", "file1", "file2"]
+    return syscall
 
 
-@pytest.mark.parametrize("mounter", MOUNTERS)
-def test_the_leftmost_lower_is_the_top_on_both_apis(
+@pytest.mark.usefixtures("untried")
+def test_a_refusal_that_no_way_survives_names_them_all(
+    directory: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def no_mount(*arguments: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(syscalls, "syscall", refusing(syscalls.FSMOUNT, errno.EBADF))
+    monkeypatch.setattr(syscalls, "mount", no_mount)
+    with pytest.raises(mount.MountError) as refused:
+        mount.mount_overlay(str(target), parts(directory, b"plain"))
+    assert refused.value.errno == errno.EIO
+    assert refused.value.words.startswith("mount(2): EIO, ")
+    for way in ("descriptors", "paths"):
+        assert f"; by {way}, fs" in refused.value.words
+    assert mount.working_way == ""
+
+
+@pytest.mark.usefixtures("untried")
+def test_what_a_way_that_works_refuses_is_said_once(directory: Path, target: Path):
+    stack = parts(directory, b"plain")
+    mount.mount_overlay(str(target), stack)
+    mount.unmount(str(target))
+    wrong = mount.Stack(stack.lower, None, None, stack.userxattr, {"nonsense": "x"})
+    with pytest.raises(mount.MountError) as refused:
+        mount.mount_overlay(str(target), wrong)
+    assert refused.value.errno == errno.EINVAL
+    assert not refused.value.others
+
+
+def test_the_leftmost_lower_is_the_top_whichever_way(
     directory: Path, target: Path, mounter: Mounter
 ):
     stack = parts(directory, b"plain")
@@ -172,8 +254,7 @@ def test_the_leftmost_lower_is_the_top_on_both_apis(
     assert (target / "who").read_text() == stack.lower[0]
 
 
-@pytest.mark.parametrize("mounter", MOUNTERS)
-def test_without_an_upper_both_apis_mount_read_only(
+def test_without_an_upper_it_mounts_read_only_whichever_way(
     directory: Path, target: Path, mounter: Mounter
 ):
     stack = parts(directory, b"plain")
@@ -183,7 +264,6 @@ def test_without_an_upper_both_apis_mount_read_only(
     assert "upperdir" not in reported(target)
 
 
-@pytest.mark.parametrize("mounter", MOUNTERS)
 def test_neither_devices_nor_setuid_programs_work_in_a_mount(
     directory: Path, target: Path, mounter: Mounter
 ):
@@ -192,7 +272,6 @@ def test_neither_devices_nor_setuid_programs_work_in_a_mount(
     assert {"nosuid", "nodev"} <= set(line.split()[5].split(","))
 
 
-@pytest.mark.parametrize("mounter", MOUNTERS)
 def test_a_refused_mount_leaves_nothing_open(directory: Path, target: Path, mounter: Mounter):
     stack = parts(directory, b"plain")
     before = os.listdir("/proc/self/fd")
@@ -263,9 +342,10 @@ def test_an_upper_on_overlayfs_is_refused_in_the_kernels_own_words(
     stack = parts(web.merged, b"nested")
     (directory / "merged").mkdir()
     with pytest.raises(mount.MountError) as refused:
-        mount.mount_by_file_descriptors(str(directory / "merged"), stack)
+        mount.mount_overlay(str(directory / "merged"), stack)
     assert refused.value.errno == errno.EINVAL
-    assert "not supported as upperdir" in refused.value.kernel_message
+    if refused.value.call != "mount(2)":  # which has no words of its own
+        assert "not supported as upperdir" in refused.value.kernel_message
 
 
 def test_the_mount_table_is_read_back_whatever_the_target_is_called(directory: Path):
@@ -292,8 +372,6 @@ def test_a_mount_in_use_is_busy_unless_it_is_detached(directory: Path):
 
 real_root = pytest.mark.skipif(not REAL_ROOT, reason="the kernel permits this to real root only")
 
-either_way = pytest.mark.parametrize("mounter", MOUNTERS)
-
 
 @pytest.fixture
 def mounting(mounter: Mounter, monkeypatch: pytest.MonkeyPatch) -> Mounter:
@@ -303,7 +381,6 @@ def mounting(mounter: Mounter, monkeypatch: pytest.MonkeyPatch) -> Mounter:
 
 
 @real_root
-@either_way
 @pytest.mark.usefixtures("mounting")
 def test_with_redirect_dir_a_lower_directory_can_be_renamed(kernel_lab: Lab):
     base = kernel_lab.layer("base", {"dir/file": "x"})
@@ -315,7 +392,6 @@ def test_with_redirect_dir_a_lower_directory_can_be_renamed(kernel_lab: Lab):
 
 
 @real_root
-@either_way
 @pytest.mark.usefixtures("mounting")
 def test_with_metacopy_chmod_copies_no_data(kernel_lab: Lab):
     base = kernel_lab.layer("base", {"big": bytes(1 << 20)})
@@ -326,7 +402,6 @@ def test_with_metacopy_chmod_copies_no_data(kernel_lab: Lab):
 
 
 @real_root
-@either_way
 @pytest.mark.usefixtures("mounting")
 def test_with_index_hard_links_keep_together(kernel_lab: Lab):
     base = kernel_lab.layer("base", {"one": "old"})
@@ -336,7 +411,6 @@ def test_with_index_hard_links_keep_together(kernel_lab: Lab):
     assert (web.merged / "two").read_text() == "new"
 
 
-@either_way
 @pytest.mark.usefixtures("mounting")
 def test_a_flag_is_an_option_without_a_value(kernel_lab: Lab):
     web = kernel_lab.mount("web", lower=[kernel_lab.layer("base")], options={"volatile": ""})
@@ -345,7 +419,6 @@ def test_a_flag_is_an_option_without_a_value(kernel_lab: Lab):
 
 
 @real_root
-@either_way
 @pytest.mark.usefixtures("mounting")
 def test_a_data_only_layer_shows_what_a_redirect_leads_to(kernel_lab: Lab):
     store = kernel_lab.layer("store:,x", {"12/34": "hello"})
@@ -360,7 +433,6 @@ def test_a_data_only_layer_shows_what_a_redirect_leads_to(kernel_lab: Lab):
     assert web.changes() == []
 
 
-@either_way
 @pytest.mark.usefixtures("mounting")
 @pytest.mark.parametrize(
     "options", [{"nonsense": ""}, {"nonsense": "x"}, {"index": "on,volatile"}, {"index": ""}]

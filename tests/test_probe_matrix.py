@@ -39,7 +39,8 @@ def prctl(*arguments):
 NUMBERS = {
     "mount": (165, 40), "unshare": (272, 97), "clone": (56, 220), "clone3": (435, 435),
     "mknod": (133, -1), "mknodat": (259, 33), "fsopen": (430, 430), "fsmount": (432, 432),
-    "mount_setattr": (442, 442), "setxattr": (188, 5), "lsetxattr": (189, 6),
+    "fsconfig": (431, 431), "mount_setattr": (442, 442),
+    "setxattr": (188, 5), "lsetxattr": (189, 6),
     "fsetxattr": (190, 7), "landlock_create_ruleset": (444, 444), "inotify_init1": (294, 26),
     "inotify_init": (253, -1),
 }
@@ -339,6 +340,67 @@ def test_a_filter_that_knows_the_old_mount_call_alone(run: Run, on_the_kernel: R
     report = run(f"refuse({new})")
     assert report["backend"] == "kernel"
     same(report, on_the_kernel)
+
+
+# A kernel that is not understood: a fault of ours, which must not look like a machine that forbids.
+
+
+@pytest.mark.parametrize("rootless", [False, True])
+@pytest.mark.parametrize("error", ["EBADF", "EINVAL", "ENOTSUP", "EFAULT"])
+@pytest.mark.parametrize("given", [False, True])
+def test_a_refusal_that_is_no_want_of_rights_is_a_fault_to_be_reported(
+    run: Run, on_the_kernel: Report, directory: Path, error: str, rootless: bool, given: bool
+):
+    report = run(
+        after=f"refuse(mount={error!r}, fsopen={error!r})",
+        rootless=rootless,
+        environment={"OVERLAYLAB_SCRATCH": str(directory)} if given else {},
+    )
+    assert report["backend"] == "emulated"
+    assert "although nothing forbids it" in report["why"]
+    assert "please report this line, with what 'overlaylab doctor --report' prints" in report["why"]
+    for way in ("mount(2)", "by descriptors, fsopen(2)", "by paths, fsopen(2)"):
+        assert f"{way}: {error}, " in report["why"]
+    same(report, on_the_kernel)
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_a_fault_is_no_reason_to_give_the_stand_in_to_who_asked_for_the_kernel(
+    run: Run, directory: Path, given: bool
+):
+    report = run(
+        after="refuse(mount='EBADF', fsopen='EBADF')",
+        environment={"OVERLAYLAB_BACKEND": "kernel"}
+        | ({"OVERLAYLAB_SCRATCH": str(directory)} if given else {}),
+    )
+    assert report["error"] == "BackendUnavailable"
+    assert "although nothing forbids it" in report["why"]
+    assert "please report this line" in report["why"]
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        "fsopen='ENOSYS'",
+        "fsopen='EBADF'",
+        "fsconfig='EBADF'",
+        "fsconfig='EOPNOTSUPP'",
+        "fsmount='EINVAL'",
+        "fsopen='EIO', fsconfig='EIO'",
+    ],
+)
+def test_whatever_the_new_calls_answer_the_old_one_mounts(
+    run: Run, on_the_kernel: Report, calls: str
+):
+    report = run(f"refuse({calls})")
+    assert report["backend"] == "kernel"
+    same(report, on_the_kernel)
+    (line,) = [line for line in report["doctor"].splitlines() if line.startswith("mounts by")]
+    assert "mount(2); refused: by descriptors, fs" in line
+
+
+def test_mounts_by_the_newest_way_that_the_kernel_has(on_the_kernel: Report):
+    assert "mounts by" in on_the_kernel["doctor"]
 
 
 # Places.

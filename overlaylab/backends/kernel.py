@@ -22,6 +22,7 @@ class KernelBackend:
 
     def __init__(self, why: str) -> None:
         self.why = why
+        self._told: dict[Path, mount.Told] = {}
 
     def mount(
         self,
@@ -41,7 +42,7 @@ class KernelBackend:
             options=options,
         )
         try:
-            mount.mount_overlay(str(merged), stack)
+            self._told[merged] = mount.mount_overlay(str(merged), stack)
             if upper is not None and os.statvfs(merged).f_flag & os.ST_RDONLY:
                 # The kernel does this if it cannot make a directory in the workdir.
                 mount.unmount(str(merged), detach=True)
@@ -67,9 +68,11 @@ class KernelBackend:
         """Nothing to do: the kernel writes to upper as things happen."""
 
     def options(self, merged: Path) -> dict[str, str]:
-        """See :meth:`.Backend.options`."""
+        """See :meth:`.Backend.options`: with true paths where the kernel was given others."""
         found = [m for m in mount.mounted() if m.target == str(merged) and m.fstype == "overlay"]
-        return found[-1].options if found else {}
+        told = self._told.get(merged, {})
+        reported = found[-1].options if found else {}
+        return {name: told.get(value, value) for name, value in reported.items()}
 
     def fences(self) -> list[str]:
         """See :meth:`.Backend.fences`."""

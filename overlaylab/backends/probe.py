@@ -27,7 +27,7 @@ from ..trees import remove_tree
 from . import Backend
 from .emulated import EmulatedBackend
 from .kernel import KernelBackend
-from .scratch import home, new_directory, new_tmpfs
+from .scratch import drop_tmpfs, home, new_directory, new_tmpfs
 
 #: Where labs live if nobody says otherwise: the first that works. /tmp is not first because
 #: a script behind the fence has a /tmp of its own.
@@ -93,12 +93,22 @@ def _in_directory(wanted: str, directory: str) -> Choice:
         return Choice(EmulatedBackend(_why_not(refused.reason)), _plain_home(directory))
     if refused.by_machine:
         raise _unavailable(refused.reason)
+    try:
+        drop_tmpfs(_tmpfs())
+    except (OSError, OverlaylabError) as error:
+        if _is_fault(error):
+            if wanted == "kernel":
+                raise _unavailable(refused.reason, fault=True) from None
+            return Choice(
+                EmulatedBackend(_why_not(refused.reason, fault=True)), _plain_home(directory)
+            )
     raise _scratch_refused(directory, refused.reason)
 
 
 @functools.cache
 def _usual(wanted: str) -> Choice:
     reasons = []
+    fault = False
     for candidate in () if wanted == "emulated" else _CANDIDATES:
         refused = refusal(candidate, room=_ROOM)
         if refused is None:
@@ -113,9 +123,11 @@ def _usual(wanted: str) -> Choice:
                 return Choice(KernelBackend(_why()), _tmpfs())
         except (OSError, OverlaylabError) as error:
             reasons.append(f"a tmpfs of its own: {_words(error)}")
+            fault = _is_fault(error)
+    reason = "; ".join(reasons)
     if wanted == "kernel":
-        raise _unavailable("; ".join(reasons))
-    why = _ASKED_FOR if wanted == "emulated" else _why_not("; ".join(reasons))
+        raise _unavailable(reason, fault=fault)
+    why = _ASKED_FOR if wanted == "emulated" else _why_not(reason, fault=fault)
     refusals = []
     for candidate in (*_CANDIDATES, *_temporary()):
         try:
@@ -149,17 +161,33 @@ def _why() -> str:
     return "this process is root in its own mount namespace, and a trial mount worked."
 
 
-def _why_not(reason: str) -> str:
+def _why_not(reason: str, *, fault: bool = False) -> str:
+    if fault:
+        return (
+            f"no overlay can be mounted here although nothing forbids it ({_first_cause(reason)}), "
+            f"so a stand-in does what the kernel would do. {_FAULT}."
+        )
     return (
         f"no overlay can be mounted here ({_first_cause(reason)}), so a stand-in does what the "
         f"kernel would do. For real mounts, {_remedy()}."
     )
 
 
-def _unavailable(reason: str) -> BackendUnavailable:
+def _unavailable(reason: str, *, fault: bool = False) -> BackendUnavailable:
+    if fault:
+        return BackendUnavailable(
+            "No overlay can be mounted here, although nothing forbids it "
+            f"({_first_cause(reason)}). {_FAULT}."
+        )
     return BackendUnavailable(
         f"No overlay can be mounted here ({_first_cause(reason)}): {_remedy()}."
     )
+
+
+_FAULT = (
+    "That is a fault of overlaylab: please report this line, with what 'overlaylab doctor "
+    "--report' prints"
+)
 
 
 def _scratch_refused(directory: str, reason: str) -> ScratchRefused:
@@ -214,6 +242,9 @@ def _setting(name: str) -> str:
 #: Errors that say something about the machine: no right, no overlayfs, no such call.
 _BY_MACHINE = (errno.EPERM, errno.EACCES, errno.ENODEV, errno.ENOSYS)
 
+#: Errors of a machine on which something has run out.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+
 
 def refusal(directory: str, *, room: int = 0) -> Refusal | None:
     """Why no overlay can be mounted in `directory`; None if one can, which a mount has shown.
@@ -234,7 +265,7 @@ def refusal(directory: str, *, room: int = 0) -> Refusal | None:
         refused = _trial(str(trial))
     except OSError as error:
         by_machine = isinstance(error, mount.MountError) and error.errno in _BY_MACHINE
-        refused = Refusal(_words(error), by_machine)
+        refused = Refusal(_words(error) + _beside_a_tmpfs(error, str(trial)), by_machine)
     finally:
         remove_tree(str(trial))
         os.close(lock)
@@ -242,6 +273,22 @@ def refusal(directory: str, *, room: int = 0) -> Refusal | None:
         with contextlib.suppress(OSError):  # ENOTEMPTY: it was there before
             trial.parent.rmdir()
     return refused
+
+
+def _beside_a_tmpfs(error: OSError, directory: str) -> str:
+    """A word more, if in this user namespace a tmpfs may be mounted and an overlay may not.
+
+    Such a namespace may mount what the kernel marks FS_USERNS_MOUNT: a tmpfs since 3.9, an overlay
+    since 5.11 (user_namespaces(7); commit 459c7c565ac3).
+    """
+    if error.errno != errno.EPERM or not namespaces.in_user_namespace():
+        return ""
+    try:
+        mount.mount_tmpfs(directory)
+    except OSError:
+        return ""
+    mount.unmount(directory, detach=True)
+    return "; a tmpfs was not refused, as before Linux 5.11, whose overlays are for root alone"
 
 
 def _place(directory: str, *, room: int = 0) -> Path:
@@ -312,12 +359,20 @@ def _trial(directory: str) -> Refusal | None:
 
 def _words(error: Exception) -> str:
     if not isinstance(error, OSError):
-        return str(error)
-    name = errno.errorcode.get(error.errno or 0, str(error.errno))
+        return getattr(error, "reason", "") or str(error)
     if isinstance(error, mount.MountError):
-        said = error.kernel_message or error.strerror
-        return f"the mount was refused by {error.call}: {name}, {said}"
+        return f"the mount was refused by {error.words}"
+    name = errno.errorcode.get(error.errno or 0, str(error.errno))
     return f"{name}: {error.strerror}"
+
+
+def _is_fault(error: Exception) -> bool:
+    """Is that an overlay was refused on a tmpfs of ours a fault, and not for want of a right?
+
+    Every kernel takes an upperdir on a tmpfs, so there must be a way that we do not know.
+    """
+    unfit = isinstance(error, ScratchRefused)
+    return not unfit and getattr(error, "errno", None) not in (*_BY_MACHINE, *_NO_ROOM)
 
 
 def _tmpfs() -> Path:
@@ -331,7 +386,12 @@ def _tmpfs() -> Path:
     if writable is None:
         raise OSError(errno.EACCES, f"none of {', '.join(_CANDIDATES)} can be written to")
     path = new_tmpfs(home(writable))
-    refused = _trial(tempfile.mkdtemp(dir=path))
+    try:
+        refused = _trial(tempfile.mkdtemp(dir=path))
+    except OSError:
+        drop_tmpfs(path)
+        raise
     if refused is not None:
-        raise OSError(errno.EOPNOTSUPP, refused.reason)
+        drop_tmpfs(path)
+        raise _scratch_refused(str(path), refused.reason)
     return path

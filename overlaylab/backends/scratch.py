@@ -68,11 +68,12 @@ def new_tmpfs(parent: Path) -> Path:
         raise
     # Who sees the mount sees another directory than the one that is locked already.
     _lock(path)
-    atexit.register(_drop, path)
+    atexit.register(drop_tmpfs, path)
     return path
 
 
-def _drop(path: Path) -> None:
+def drop_tmpfs(path: Path) -> None:
+    """Take a tmpfs of :func:`new_tmpfs` away, with all in it; a second call does nothing."""
     with contextlib.suppress(OSError):
         mount.unmount(str(path), detach=True)
         path.rmdir()

@@ -225,17 +225,13 @@ class NamedLayers:
         paths = [str(self._home / name) for name in names]
         userxattr = namespaces.in_user_namespace()
         stack = mount.Stack(paths, None, None, userxattr)
-        return self._mounted(
-            lambda: mount.mount_by_file_descriptors(str(self._home / "merged"), stack), 0
-        )
+        return self._mounted(lambda: mount.mount_by_paths(str(self._home / "merged"), stack), 0)
 
-    def _mounted(self, action: Callable[[], None], length: int) -> Mounting:
+    def _mounted(self, action: Callable[[], object], length: int) -> Mounting:
         try:
             action()
         except OSError as error:
             return Mounting(length, 0, errno.errorcode[error.errno or 0])
-        except NotImplementedError:
-            return Mounting(length, 0, "ENOSYS")
         layers = len(os.listdir(self._home / "merged"))
         mount.unmount(str(self._home / "merged"))
         return Mounting(length, layers)

@@ -1,9 +1,16 @@
 """Mounting overlayfs by system calls.
 
-Two ways lead to the same mount. The file-descriptor API (fsopen, fsconfig, fsmount,
-move_mount; Linux 5.2, with one ``lowerdir+`` per layer since 6.8) needs no separator between
-layers, has no limit on the length of all options together, and returns the kernel's own
-message when it refuses. mount(2) is the way of older kernels.
+Three ways lead to the same mount, and no kernel has all of them:
+
+- *descriptors*: fsopen(2) and its sisters, each layer handed over as an open directory (Linux
+  6.13). Neither the length nor any character of a path matters, nor how long all options are
+  together, and the kernel says why it refuses.
+- *paths*: the same, with each layer as a string of at most 255 bytes (``lowerdir+``, Linux 6.8).
+- *mount(2)*: all layers in one string of at most a page (every Linux).
+
+Kernels refuse what they do not know in their own ways: a descriptor for a layer is EBADF on 6.12
+and EOPNOTSUPP on 6.1. So the ways are tried in turn, whatever the errno, and the one that has
+worked is tried first from then on.
 """
 
 from __future__ import annotations
@@ -12,7 +19,7 @@ import contextlib
 import errno
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from . import syscalls
@@ -32,12 +39,27 @@ _MOUNT_DATA_MAX = 4095
 
 
 class MountError(OSError):
-    """A refused mount: `errno`, the `call` that was refused, and the `kernel_message` about it."""
+    """A refused mount.
+
+    Attributes:
+        errno: the kernel's error number.
+        call: the system call that was refused.
+        kernel_message: what the kernel said about it; ``""`` where it said nothing.
+        others: where no way of mounting has ever worked: how the other ways were refused.
+    """
 
     def __init__(self, number: int, call: str, kernel_message: str = "") -> None:
         super().__init__(number, os.strerror(number))
         self.call = call
         self.kernel_message = kernel_message
+        self.others: Mapping[str, MountError] = {}
+
+    @property
+    def words(self) -> str:
+        """The call, the errno's name, and what was said; the same of the other ways."""
+        name = errno.errorcode.get(self.errno or 0, str(self.errno))
+        said = f"{self.call}: {name}, {self.kernel_message or self.strerror}"
+        return "; ".join([said, *(f"by {way}, {one.words}" for way, one in self.others.items())])
 
 
 @dataclass(frozen=True)
@@ -59,84 +81,137 @@ class Stack:
     options: Mapping[str, str] = field(default_factory=dict)
 
 
-def mount_overlay(target: str, stack: Stack) -> None:
-    """Mount `stack` at the directory `target`, by the newest way this kernel has.
+#: What a mount was told, where that differs from what was meant: an option's value as the kernel
+#: reports it → the true paths.
+Told = Mapping[str, str]
+
+#: How each way was refused that was tried before the first that worked, as the probe finds out.
+refused_ways: dict[str, MountError] = {}
+
+#: The way that has worked in this process; "" until one has.
+working_way = ""
+
+
+def mount_overlay(target: str, stack: Stack) -> Told:
+    """Mount `stack` at the directory `target`, by the first way that the kernel accepts.
 
     No set-user-ID program and no device node works in the mount: a layer is data.
 
-    Raises:
-        MountError: the kernel refused; nothing is mounted.
-    """
-    try:
-        mount_by_file_descriptors(target, stack)
-    except NotImplementedError:
-        mount_by_options(target, stack)
-
-
-def mount_by_file_descriptors(target: str, stack: Stack) -> None:
-    """Mount through fsopen(2) and its sisters.
-
-    Each layer is handed over as an open directory (Linux 6.13), so that neither its length
-    nor any character in it matters. A kernel that does not take that gets the path.
+    Returns:
+        What the kernel's report of the mount has in place of some paths.
 
     Raises:
-        NotImplementedError: this kernel lacks the API or ``lowerdir+``.
-        MountError: the kernel refused; nothing is mounted.
+        MountError: the kernel refused; nothing is mounted. The refusal is that of the way that has
+            worked before. If none has, it is one with a reason, or that of mount(2), which every
+            kernel knows, and has all `others`.
     """
-    with contextlib.ExitStack() as open_files:
-
-        def opened(descriptor: int) -> int:
-            open_files.callback(os.close, descriptor)
-            return descriptor
-
+    global working_way
+    refused: dict[str, MountError] = {}
+    for way in sorted(WAYS, key=lambda way: way != working_way):
         try:
-            context = opened(syscalls.syscall(syscalls.FSOPEN, b"overlay", _FSOPEN_CLOEXEC))
+            told = WAYS[way](target, stack)
+        except MountError as error:
+            refused[way] = error
+            continue
+        if not working_way:
+            working_way = way
+            refused_ways.update(refused)
+        return told
+    if working_way:
+        raise refused[working_way]
+    # Said of the stack, and not of a parameter that this kernel does not know.
+    reasons = [
+        way
+        for way, error in refused.items()
+        if error.kernel_message and "parameter" not in error.kernel_message
+    ]
+    first = [*reasons, "mount(2)"][0]
+    refused[first].others = {way: error for way, error in refused.items() if way != first}
+    raise refused[first]
+
+
+def mount_by_descriptors(target: str, stack: Stack) -> Told:
+    """Mount through fsopen(2) and its sisters, with each layer as an open directory.
+
+    Raises:
+        MountError: the kernel refused; nothing is mounted.
+    """
+    with _Context() as context:
+
+        def add_directory(key: bytes, path: str) -> str:
+            context.configure(_FSCONFIG_SET_FD, key, None, context.opened(_open_directory(path)))
+            return path
+
+        return context.mount(target, stack, add_directory)
+
+
+def mount_by_paths(target: str, stack: Stack) -> Told:
+    r"""Mount through fsopen(2) and its sisters, with each layer as a string.
+
+    A path that is too long for a string, or has a ``\``, which the kernel takes for an escape in
+    some of them, is named by a short alias (``/proc/self/fd/N``).
+
+    Raises:
+        MountError: the kernel refused; nothing is mounted.
+    """
+    with _Context() as context:
+
+        def add_directory(key: bytes, path: str) -> str:
+            if len(os.fsencode(path)) > _FSCONFIG_STRING_MAX or "\\" in path:
+                path = f"/proc/self/fd/{context.opened(_open_directory(path))}"
+            context.configure(_FSCONFIG_SET_STRING, key, os.fsencode(path))
+            return path
+
+        return context.mount(target, stack, add_directory)
+
+
+class _Context(contextlib.ExitStack):
+    """A mount in the making (fsopen(2)), and the files that are open for it.
+
+    Raises:
+        MountError: the kernel refused.
+    """
+
+    def __enter__(self) -> _Context:
+        try:
+            self._fd = self.opened(syscalls.syscall(syscalls.FSOPEN, b"overlay", _FSOPEN_CLOEXEC))
         except OSError as error:
-            # A container's seccomp filter answers EPERM to calls it does not know.
-            if error.errno in (errno.ENOSYS, errno.EPERM):
-                raise NotImplementedError from None
             raise MountError(error.errno or 0, "fsopen(2)") from None
+        return self
 
-        def configure(command: int, key: bytes | None, value: bytes | None, aux: int = 0) -> None:
-            try:
-                syscalls.syscall(syscalls.FSCONFIG, context, command, key, value, aux)
-            except OSError as error:
-                raise MountError(error.errno or 0, "fsconfig(2)", _messages(context)) from None
+    def opened(self, descriptor: int) -> int:
+        """`descriptor`, which is closed with this."""
+        self.callback(os.close, descriptor)
+        return descriptor
 
-        def add_directory(key: bytes, path: str) -> None:
-            directory = opened(_open_directory(path))
-            try:
-                configure(_FSCONFIG_SET_FD, key, None, directory)
-            except MountError as error:
-                if error.errno != errno.EINVAL or error.kernel_message:
-                    raise
-                value = os.fsencode(path)
-                if len(value) > _FSCONFIG_STRING_MAX or b"\\" in value:
-                    value = b"/proc/self/fd/%d" % directory
-                configure(_FSCONFIG_SET_STRING, key, value)
+    def configure(self, command: int, key: bytes | None, value: bytes | None, aux: int = 0) -> None:
+        try:
+            syscalls.syscall(syscalls.FSCONFIG, self._fd, command, key, value, aux)
+        except OSError as error:
+            raise MountError(error.errno or 0, "fsconfig(2)", _messages(self._fd)) from None
 
-        for number, path in enumerate(stack.lower):
-            try:
-                add_directory(b"lowerdir+", path)
-            except MountError as error:
-                if number == 0 and error.errno == errno.EINVAL:
-                    raise NotImplementedError from None
-                raise
+    def mount(self, target: str, stack: Stack, add_directory: Callable[[bytes, str], str]) -> Told:
+        """Say what `stack` is, with directories as `add_directory` names them, and mount it."""
+        lower = [add_directory(b"lowerdir+", path) for path in stack.lower]
+        told = {":".join(lower): ":".join(stack.lower)}
         if stack.upper is not None and stack.work is not None:
-            add_directory(b"upperdir", stack.upper)
-            add_directory(b"workdir", stack.work)
+            for key, path in ((b"upperdir", stack.upper), (b"workdir", stack.work)):
+                told[add_directory(key, path)] = path
         if stack.userxattr:
-            configure(_FSCONFIG_SET_FLAG, b"userxattr", None)
+            self.configure(_FSCONFIG_SET_FLAG, b"userxattr", None)
         for name, value in stack.options.items():
+            if name == "datadir+":
+                told[add_directory(b"datadir+", value)] = value
+                continue
             kind = _FSCONFIG_SET_STRING if value else _FSCONFIG_SET_FLAG
-            configure(kind, os.fsencode(name), os.fsencode(value) if value else None)
-        configure(_FSCONFIG_CREATE, None, None)
+            self.configure(kind, os.fsencode(name), os.fsencode(value) if value else None)
+        self.configure(_FSCONFIG_CREATE, None, None)
         attributes = _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NODEV
         if stack.upper is None:
             attributes |= _MOUNT_ATTR_RDONLY
         try:
-            mounted = opened(
-                syscalls.syscall(syscalls.FSMOUNT, context, _FSMOUNT_CLOEXEC, attributes)
+            mounted = self.opened(
+                syscalls.syscall(syscalls.FSMOUNT, self._fd, _FSMOUNT_CLOEXEC, attributes)
             )
             syscalls.syscall(
                 syscalls.MOVE_MOUNT,
@@ -147,10 +222,11 @@ def mount_by_file_descriptors(target: str, stack: Stack) -> None:
                 _MOVE_MOUNT_F_EMPTY_PATH,
             )
         except OSError as error:
-            raise MountError(error.errno or 0, "fsmount(2)", _messages(context)) from None
+            raise MountError(error.errno or 0, "fsmount(2)", _messages(self._fd)) from None
+        return told
 
 
-def mount_by_options(target: str, stack: Stack) -> None:
+def mount_by_options(target: str, stack: Stack) -> Told:
     r"""Mount through mount(2), with ``\`` before each ``:``, ``,`` and ``\`` of a path.
 
     Where the options would not fit in a page the layers are named by short aliases
@@ -160,38 +236,55 @@ def mount_by_options(target: str, stack: Stack) -> None:
         MountError: the kernel refused; nothing is mounted. E2BIG: too many layers for a page.
     """
     with contextlib.ExitStack() as open_files:
-        options = _options(stack, stack.lower)
-        if len(options) > _MOUNT_DATA_MAX:
-            aliases = []
+        lower = stack.lower
+        options = _options(stack, lower)
+        if _length(options) > _MOUNT_DATA_MAX:
+            lower = []
             for path in stack.lower:
                 directory = _open_directory(path)
                 open_files.callback(os.close, directory)
-                aliases.append(f"/proc/self/fd/{directory}")
-            options = _options(stack, aliases)
-        if len(options) > _MOUNT_DATA_MAX:
+                lower.append(f"/proc/self/fd/{directory}")
+            options = _options(stack, lower)
+        if _length(options) > _MOUNT_DATA_MAX:
             raise MountError(errno.E2BIG, "mount(2)", "mount(2) takes one page of options")
         flags = MS_NOSUID | MS_NODEV | (MS_RDONLY if stack.upper is None else 0)
         try:
-            syscalls.mount("overlay", target, "overlay", flags, options)
+            syscalls.mount("overlay", target, "overlay", flags, b",".join(options))
         except OSError as error:
             raise MountError(error.errno or 0, "mount(2)") from None
+    true = _options(stack, stack.lower, escaped=False)
+    values = ((os.fsdecode(one).partition("=")[2] for one in each) for each in (options, true))
+    return dict(zip(*values, strict=True))
 
 
-def _options(stack: Stack, lower: Sequence[str]) -> bytes:
-    def escaped(path: str) -> bytes:
-        return re.sub(rb"([\\:,])", rb"\\\1", os.fsencode(path))
+#: The ways, the newest first.
+WAYS: Mapping[str, Callable[[str, Stack], Told]] = {
+    "descriptors": mount_by_descriptors,
+    "paths": mount_by_paths,
+    "mount(2)": mount_by_options,
+}
 
-    options = [b"lowerdir=" + b":".join(map(escaped, lower))]
+
+def _length(options: Sequence[bytes]) -> int:
+    return len(b",".join(options))
+
+
+def _options(stack: Stack, lower: Sequence[str], *, escaped: bool = True) -> list[bytes]:
+    def written(path: str) -> bytes:
+        raw = os.fsencode(path)
+        return re.sub(rb"([\\:,])", rb"\\\1", raw) if escaped else raw
+
+    options = [b"lowerdir=" + b":".join(map(written, lower))]
     if "datadir+" in stack.options:
-        options[0] += b"::" + escaped(stack.options["datadir+"])
+        options[0] += b"::" + written(stack.options["datadir+"])
     if stack.upper is not None and stack.work is not None:
-        options += [b"upperdir=" + escaped(stack.upper), b"workdir=" + escaped(stack.work)]
+        options += [b"upperdir=" + written(stack.upper), b"workdir=" + written(stack.work)]
     if stack.userxattr:
         options.append(b"userxattr")
     for name, value in stack.options.items():
         if name != "datadir+":
-            options.append(escaped(name) + (b"=" + escaped(value) if value else b""))
-    return b",".join(options)
+            options.append(written(name) + (b"=" + written(value) if value else b""))
+    return options
 
 
 def _open_directory(path: str) -> int:
