@@ -423,3 +423,13 @@ def test_a_file_moved_away_and_back_keeps_its_arrow(lab: Lab):
     (web.merged / "file").rename(web.merged / "away")
     (web.merged / "away").rename(web.merged / "file")
     assert "↑base" in repr(web.diagram())
+
+
+def test_a_picture_says_who_mounted_the_stack(lab: Lab, backend: str):
+    web = lab.mount("web", lower=[lab.layer("base", {"a": "x"})])
+    shown = web.diagram()._repr_mimebundle_()
+    said = {"kernel": "A real overlay mount", "emulated": "A stand-in, not a mount"}
+    assert [name for name, words in said.items() if words in shown["text/html"]] == [backend]
+    assert not any(words in shown["text/plain"] for words in said.values())
+    web.unmount()
+    assert "mount" not in web.diagram()._repr_mimebundle_()["text/html"].partition("<details>")[0]

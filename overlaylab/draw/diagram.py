@@ -11,10 +11,18 @@ from .fold import Column, fold
 from .grid import COLUMNS, Grid, all_columns, leaves, read_grid
 from .words import in_words
 
+#: What a picture says of who mounted the stack, so that nobody takes the one for the other.
+_MOUNTED_BY = {
+    "kernel": "A real overlay mount, made by the Linux kernel.",
+    "emulated": "A stand-in, not a mount: '%overlay doctor' says why.",
+}
+
 
 def diagram(overlay: Overlay, paths: Sequence[str] = ()) -> Diagram:
     """Draw the state that `overlay` has now; see :meth:`.Overlay.diagram`."""
-    return Diagram(read_grid(overlay, [Column(path) for path in paths] or all_columns(overlay)))
+    grid = read_grid(overlay, [Column(path) for path in paths] or all_columns(overlay))
+    lab = overlay.lab if overlay.mounted else None
+    return Diagram(grid, "" if lab is None else _MOUNTED_BY[lab.backend.name])
 
 
 def diagrams(overlay: Overlay, limit: int = COLUMNS) -> list[tuple[Step, Diagram]]:
@@ -46,10 +54,12 @@ class Diagram:
 
     Attributes:
         grid (Grid): what is drawn.
+        caption (str): what stands below the picture; the words are the same without it.
     """
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, grid: Grid, caption: str = "") -> None:
         self.grid = grid
+        self.caption = caption
 
     def __repr__(self) -> str:
         return in_words(self.grid)
@@ -72,4 +82,4 @@ class Diagram:
             drawn = self.svg()
         except ImportError:  # the extra "course" is not installed
             drawn = None
-        return face(drawn, repr(self))
+        return face(drawn, repr(self), self.caption)
