@@ -339,6 +339,7 @@ def test_a_filter_that_knows_the_old_mount_call_alone(run: Run, on_the_kernel: R
     new = f"fsopen={error!r}, fsmount={error!r}, mount_setattr={error!r}"
     report = run(f"refuse({new})")
     assert report["backend"] == "kernel"
+    assert "mounts" in report["fences"]
     same(report, on_the_kernel)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import shutil
@@ -17,12 +18,14 @@ import pytest
 
 from overlaylab import Lab, Overlay
 from overlaylab.backends.probe import refusal
-from overlaylab.linux import sandbox
+from overlaylab.linux import sandbox, syscalls
 
 from .helpers import eventually, kinds, processes, python, tree
 from .rights import REAL_ROOT
 
 ROOT_SCRIPT = Path(__file__).with_name("throwaway_root.py")
+
+_REAL_SYSCALL = syscalls.syscall
 
 Run = Callable[[str], sandbox.Finished]
 
@@ -52,9 +55,9 @@ def fingerprint(outside: Path) -> object:
     return tree(outside, times=True), changed
 
 
-@pytest.fixture(params=["both", "landlock", "mounts"])
+@pytest.fixture(params=["both", "landlock", "mounts", "mounts by mount(2)"])
 def fence(request: pytest.FixtureRequest) -> str:
-    if request.param != "mounts" and not has_landlock:
+    if not request.param.startswith("mounts") and not has_landlock:
         pytest.skip("this kernel has no Landlock")
     return request.param
 
@@ -62,10 +65,19 @@ def fence(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def run(web: Overlay, fence: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a script behind both fences, or behind one of them alone."""
-    if fence == "mounts":
+    if fence.startswith("mounts"):
         monkeypatch.setattr(sandbox, "landlock_abi", lambda: 0)
+    if fence == "mounts by mount(2)":
+        monkeypatch.setattr(syscalls, "syscall", before_mount_setattr)
     place = sandbox.Fence(str(web.merged), str(web.lab.tmp), mounts=fence != "landlock")
     return lambda script: sandbox.run(script, place, 60)
+
+
+def before_mount_setattr(number: int, *arguments: syscalls.Argument) -> int:
+    """The system calls of Linux before 5.12."""
+    if number == syscalls.MOUNT_SETATTR:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    return _REAL_SYSCALL(number, *arguments)
 
 
 def python_line(statement: str) -> str:

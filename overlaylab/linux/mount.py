@@ -19,18 +19,21 @@ import contextlib
 import errno
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from . import syscalls
 
-MS_RDONLY, MS_NOSUID, MS_NODEV, MS_BIND, MS_REC, MS_PRIVATE = 1, 2, 4, 0x1000, 0x4000, 1 << 18
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
+MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 1 << 18
 UMOUNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
 
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
 _FSCONFIG_SET_FLAG, _FSCONFIG_SET_STRING, _FSCONFIG_SET_FD, _FSCONFIG_CREATE = 0, 1, 5, 6
 _MOUNT_ATTR_RDONLY, _MOUNT_ATTR_NOSUID, _MOUNT_ATTR_NODEV = 1, 2, 4
 _MOVE_MOUNT_F_EMPTY_PATH = 4
+_AT_RECURSIVE = 0x8000
 
 # fsconfig copies a string value with strndup_user(…, 256): 255 bytes and the final zero.
 _FSCONFIG_STRING_MAX = 255
@@ -326,6 +329,64 @@ def make_private() -> None:
     syscalls.mount(None, "/", None, MS_REC | MS_PRIVATE)
 
 
+def set_read_only(target: str, read_only: bool) -> None:
+    """Let nobody write through the mount at `target`, or let them again.
+
+    Args:
+        target: where something is mounted.
+        read_only: False to let them.
+
+    Raises:
+        OSError: with the kernel's errno.
+    """
+    try:
+        _set_attributes(target, 0, read_only)
+    except OSError:
+        found = [one for one in mounted() if one.target == target]
+        if not found:
+            raise
+        _remount(found[-1], read_only)
+
+
+def set_all_read_only() -> None:
+    """Let nobody write through any mount of this process's namespace.
+
+    By mount_setattr(2), or where the kernel (before 5.12) or a filter does not know it by mount(2)
+    for each mount.
+
+    Raises:
+        OSError: with the kernel's errno; some may be read-only then.
+    """
+    try:
+        _set_attributes("/", _AT_RECURSIVE, True)
+    except OSError:
+        for one in mounted():
+            _remount(one, True)
+
+
+def _set_attributes(path: str, flags: int, read_only: bool) -> None:
+    """mount_setattr(2); its struct is four 64-bit numbers, of what is set and what is cleared."""
+    setting, clearing = (_MOUNT_ATTR_RDONLY, 0) if read_only else (0, _MOUNT_ATTR_RDONLY)
+    words = [word.to_bytes(8, sys.byteorder) for word in (setting, clearing, 0, 0)]
+    attributes = b"".join(words)
+    syscalls.syscall(
+        syscalls.MOUNT_SETATTR,
+        syscalls.AT_FDCWD,
+        os.fsencode(path),
+        flags,
+        attributes,
+        len(attributes),
+    )
+
+
+def _remount(one: Mounted, read_only: bool) -> None:
+    """The same by mount(2), which takes away the flags that it is not given."""
+    kept = {"nosuid": MS_NOSUID, "nodev": MS_NODEV, "noexec": MS_NOEXEC}
+    flags = sum(kept.get(word, 0) for word in one.flags)
+    flags |= MS_REMOUNT | MS_BIND | (MS_RDONLY if read_only else 0)
+    syscalls.mount(None, one.target, None, flags)
+
+
 def unmount(target: str, *, detach: bool = False) -> None:
     """Unmount `target`; with `detach`, at once by name and for good when the last user ends.
 
@@ -337,20 +398,28 @@ def unmount(target: str, *, detach: bool = False) -> None:
 
 @dataclass(frozen=True)
 class Mounted:
-    """A line of /proc/self/mountinfo: where, what kind, and the filesystem's own options."""
+    """A line of mountinfo (proc_pid_mountinfo(5)).
+
+    Attributes:
+        target: where it is mounted.
+        flags: of this mount: ``"ro"``, ``"nosuid"`` …
+        fstype: the kind of filesystem.
+        options: the filesystem's own.
+    """
 
     target: str
+    flags: Sequence[str]
     fstype: str
     options: dict[str, str]
 
 
 def mounted() -> Iterator[Mounted]:
-    """All mounts of this process's namespace, the oldest first (proc_pid_mountinfo(5)).
+    """All mounts of this thread's namespace, the oldest first (proc_pid_mountinfo(5)).
 
     Several ``lowerdir+`` options become one ``lowerdir``, joined with ``:``, the top first.
     An option without a value has the value ``""``.
     """
-    with contextlib.suppress(FileNotFoundError), open("/proc/self/mountinfo", "rb") as table:
+    with contextlib.suppress(FileNotFoundError), open("/proc/thread-self/mountinfo", "rb") as table:
         for line in table:
             mount, _, filesystem = line.rstrip(b"\n").partition(b" - ")
             fstype, _, raw_options = filesystem.split(b" ", 2)
@@ -362,7 +431,10 @@ def mounted() -> Iterator[Mounted]:
                     name = "lowerdir"
                     text = f"{options[name]}:{text}" if name in options else text
                 options[name] = text
-            yield Mounted(_plain(mount.split(b" ")[4]), os.fsdecode(fstype), options)
+            target, flags = mount.split(b" ")[4:6]
+            yield Mounted(
+                _plain(target), os.fsdecode(flags).split(","), os.fsdecode(fstype), options
+            )
 
 
 def _plain(escaped: bytes) -> str:

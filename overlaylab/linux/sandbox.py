@@ -24,7 +24,6 @@ import shlex
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 import uuid
@@ -48,8 +47,6 @@ _OWN = (
     | namespaces.CLONE_NEWIPC
 )
 
-_MOUNT_ATTR_RDONLY = 1
-_AT_RECURSIVE = 0x8000
 _LANDLOCK_WITH_REFER = 2
 _HARMLESS_DEVICES = ("/dev/null", "/dev/zero", "/dev/full")
 
@@ -109,7 +106,7 @@ def _mounts_work() -> bool:
     """May a script have the mount fence? Tried in a thread, whose namespaces end with it.
 
     That an overlay can be mounted does not say so: a seccomp filter may know mount(2) and
-    refuse unshare(2), or not know mount_setattr(2), which Linux has since 5.12.
+    refuse unshare(2).
     """
     worked: Future[bool] = Future()
 
@@ -279,8 +276,8 @@ def _enter(fence: Fence) -> str:
         if os.path.isdir("/tmp") and not fence.tmp.startswith("/tmp/"):
             tmp = "/tmp"
         mount.bind(fence.tmp, tmp)
-        _set_attributes(tmp, 0, clearing=_MOUNT_ATTR_RDONLY)
-        _set_attributes(fence.writable, 0, clearing=_MOUNT_ATTR_RDONLY)
+        mount.set_read_only(tmp, False)
+        mount.set_read_only(fence.writable, False)
         devices = os.path.join(fence.writable, "dev")
         if fence.root is not None and os.path.isdir(devices) and not os.path.islink(devices):
             _make_devices(devices)
@@ -306,21 +303,7 @@ def _make_all_read_only() -> None:
     """Give the calling thread namespaces of its own, in which nothing can be written to."""
     syscalls.unshare(_OWN)
     mount.make_private()
-    _set_attributes("/", _AT_RECURSIVE, setting=_MOUNT_ATTR_RDONLY)
-
-
-def _set_attributes(path: str, flags: int, *, setting: int = 0, clearing: int = 0) -> None:
-    """mount_setattr(2); its struct is four 64-bit numbers."""
-    words = [word.to_bytes(8, sys.byteorder) for word in (setting, clearing, 0, 0)]
-    attributes = b"".join(words)
-    syscalls.syscall(
-        syscalls.MOUNT_SETATTR,
-        syscalls.AT_FDCWD,
-        os.fsencode(path),
-        flags,
-        attributes,
-        len(attributes),
-    )
+    mount.set_all_read_only()
 
 
 def _restrict(*writable: str) -> None:
