@@ -252,8 +252,8 @@ def test_a_rootless_process_is_root_in_a_user_namespace():
 
 def test_a_process_with_threads_stays_plain_and_says_why():
     code = (
-        "import threading, time\n"
-        "threading.Thread(target=time.sleep, args=(1,), daemon=True).start()\n"
+        "import threading\n"
+        "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
         "from overlaylab.linux import namespaces\n"
         "entered = namespaces.enter(rootless=True)\n"
         "print(entered.mode, entered.refusal)\n"

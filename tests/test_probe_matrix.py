@@ -547,11 +547,6 @@ sys.platform = "darwin"
 for name in ("listxattr", "getxattr", "setxattr", "removexattr", "O_PATH", "unshare", "setns"):
     if hasattr(os, name):
         delattr(os, name)
-import time
-for name in [name for name in vars(time) if name.startswith("CLOCK_") and "COARSE" in name]:
-    delattr(time, name)
-if hasattr(time, "CLOCK_REALTIME_COARSE"):
-    del time.CLOCK_REALTIME_COARSE
 sys.modules["landlockpy"] = sys.modules["inotify_simple"] = None
 
 def watch(event, arguments):

@@ -327,3 +327,19 @@ def test_a_full_lab_can_be_closed(small_lab: Lab):
 
 def test_landlock_is_looked_for_once():
     assert sandbox.landlock_abi() == sandbox.landlock_abi() >= 0
+
+
+def test_a_change_right_after_a_look_is_seen_whatever_the_clock_of_the_filesystem(directory: Path):
+    """A ramfs has the times of the last tick; a disk's are finer, since Linux 6.13."""
+    place = directory / "ramfs"
+    place.mkdir()
+    mount.syscalls.mount("ramfs", str(place), "ramfs", 0)
+    try:
+        with Lab("test", backend="emulated", scratch=place) as lab:
+            web = lab.mount("web", lower=[lab.layer("base")])
+            (web.merged / "link").symlink_to("nowhere")
+            for second in range(200):
+                os.utime(web.merged / "link", (second, second), follow_symlinks=False)
+                assert (web.upper / "link").lstat().st_mtime == second
+    finally:
+        mount.unmount(str(place), detach=True)
