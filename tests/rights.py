@@ -1,8 +1,12 @@
-"""Whose rights the tests run with, once conftest.py has entered its namespace."""
+"""Whose rights the tests run with, once conftest.py has entered its namespace, and what on."""
 
 from __future__ import annotations
 
 import os
+import platform
+import re
+
+import pytest
 
 from overlaylab.linux import namespaces
 
@@ -11,3 +15,12 @@ REAL_ROOT = os.geteuid() == 0 and not namespaces.in_user_namespace()
 
 #: The prefix of overlayfs's own xattrs.
 MARKS = "trusted.overlay." if REAL_ROOT else "user.overlay."
+
+#: The version of Linux: ``(6, 12)``.
+LINUX = tuple(int(number) for number in re.findall(r"\d+", platform.release())[:2])
+
+
+def since(major: int, minor: int, what: str) -> pytest.MarkDecorator:
+    """A mark for a test of something that older kernels do not have."""
+    older = (major, minor) > LINUX
+    return pytest.mark.skipif(older, reason=f"{what} came with Linux {major}.{minor}")

@@ -31,14 +31,13 @@ def refused(
     number = error.errno or 0
     said = error.kernel_message
     name = errno.errorcode.get(number, str(number))
-    if "too many lower" in said or (number == errno.EINVAL and depth > 500):
+    too_many = "too many lower" in said or (number == errno.EINVAL and depth > 500)
+    if too_many or number == errno.E2BIG:
         remedy = "use fewer lowers."
     elif "not supported as upperdir" in said:
         remedy = "let the lab live elsewhere (scratch=DIR or OVERLAYLAB_SCRATCH)."
     elif number == errno.EINVAL and read_only and depth < 2:
         remedy = "a read-only overlay needs two lowers or more: give another, or an upper."
-    elif number == errno.E2BIG:
-        remedy = "use fewer lowers, or Linux 6.8 or newer, which has no such limit."
     elif number == errno.ELOOP:
         remedy = "give directories that are not the same and not inside one another."
     elif number == errno.ENODEV:

@@ -12,10 +12,8 @@ import itertools
 import os
 import re
 import statistics
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +24,6 @@ from ..layer import Layer
 from ..linux import mount, namespaces, syscalls
 from ..trees import remove_tree
 
-_CLONE_FS = 0x00000200
 _numbers = itertools.count()
 
 
@@ -212,13 +209,12 @@ class NamedLayers:
         thread with a working directory of its own, in this place. The mount is read-only.
         """
         options = f"lowerdir={':'.join(names)}"
-
-        def call() -> None:
-            syscalls.unshare(_CLONE_FS)
-            os.chdir(self._home)
-            syscalls.mount("overlay", "merged", "overlay", mount.MS_RDONLY, options.encode())
-
-        return self._mounted(lambda: _in_thread(call), len(options))
+        return self._mounted(
+            lambda: syscalls.mount_in(
+                str(self._home), "overlay", "merged", "overlay", mount.MS_RDONLY, options.encode()
+            ),
+            len(options),
+        )
 
     def mount_one_by_one(self, names: Sequence[str]) -> Mounting:
         """Mount with one ``lowerdir+`` for each layer, through fsconfig(2)."""
@@ -235,22 +231,6 @@ class NamedLayers:
         layers = len(os.listdir(self._home / "merged"))
         mount.unmount(str(self._home / "merged"))
         return Mounting(length, layers)
-
-
-def _in_thread(action: Callable[[], None]) -> None:
-    """Run `action` in a thread of its own, and raise what it raises."""
-    done: Future[None] = Future()
-
-    def run() -> None:
-        try:
-            action()
-        except BaseException as error:
-            done.set_exception(error)
-        else:
-            done.set_result(None)
-
-    threading.Thread(target=run, daemon=True).start()
-    done.result()
 
 
 @dataclass(frozen=True)

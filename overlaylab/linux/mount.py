@@ -232,32 +232,38 @@ class _Context(contextlib.ExitStack):
 def mount_by_options(target: str, stack: Stack) -> Told:
     r"""Mount through mount(2), with ``\`` before each ``:``, ``,`` and ``\`` of a path.
 
-    Where the options would not fit in a page the layers are named by short aliases
-    (``/proc/self/fd/N``), as Docker names them by links in a directory called ``l``.
+    Where the options would not fit in a page the directories are named by the numbers of open
+    descriptors, relative to /proc/self/fd, as Docker names layers by short links in a directory
+    called ``l``. Then 500 layers fit.
 
     Raises:
         MountError: the kernel refused; nothing is mounted. E2BIG: too many layers for a page.
     """
+    flags = MS_NOSUID | MS_NODEV | (MS_RDONLY if stack.upper is None else 0)
+    options = _options(stack)
     with contextlib.ExitStack() as open_files:
-        lower = stack.lower
-        options = _options(stack, lower)
-        if _length(options) > _MOUNT_DATA_MAX:
-            lower = []
-            for path in stack.lower:
-                directory = _open_directory(path)
-                open_files.callback(os.close, directory)
-                lower.append(f"/proc/self/fd/{directory}")
-            options = _options(stack, lower)
-        if _length(options) > _MOUNT_DATA_MAX:
-            raise MountError(errno.E2BIG, "mount(2)", "mount(2) takes one page of options")
-        flags = MS_NOSUID | MS_NODEV | (MS_RDONLY if stack.upper is None else 0)
         try:
-            syscalls.mount("overlay", target, "overlay", flags, b",".join(options))
+            if len(b",".join(options)) <= _MOUNT_DATA_MAX:
+                syscalls.mount("overlay", target, "overlay", flags, b",".join(options))
+            else:
+
+                def number(path: str) -> str:
+                    directory = _open_directory(path)
+                    open_files.callback(os.close, directory)
+                    return str(directory)
+
+                options = _options(stack, number)
+                data = b",".join(options)
+                if len(data) > _MOUNT_DATA_MAX:
+                    raise MountError(errno.E2BIG, "mount(2)", "mount(2) takes one page of options")
+                syscalls.mount_in("/proc/self/fd", "overlay", target, "overlay", flags, data)
+        except MountError:
+            raise
         except OSError as error:
             raise MountError(error.errno or 0, "mount(2)") from None
-    true = _options(stack, stack.lower, escaped=False)
-    values = ((os.fsdecode(one).partition("=")[2] for one in each) for each in (options, true))
-    return dict(zip(*values, strict=True))
+    meant = (one.partition(b"=")[2] for one in _options(stack, escaped=False))
+    reported = (one.partition(b"=")[2] for one in options)
+    return {os.fsdecode(one): os.fsdecode(path) for one, path in zip(reported, meant, strict=True)}
 
 
 #: The ways, the newest first.
@@ -268,25 +274,26 @@ WAYS: Mapping[str, Callable[[str, Stack], Told]] = {
 }
 
 
-def _length(options: Sequence[bytes]) -> int:
-    return len(b",".join(options))
+def _options(
+    stack: Stack, name: Callable[[str], str] = str, *, escaped: bool = True
+) -> list[bytes]:
+    """The options of mount(2), each directory as `name` names it."""
 
-
-def _options(stack: Stack, lower: Sequence[str], *, escaped: bool = True) -> list[bytes]:
-    def written(path: str) -> bytes:
-        raw = os.fsencode(path)
+    def written(text: str) -> bytes:
+        raw = os.fsencode(text)
         return re.sub(rb"([\\:,])", rb"\\\1", raw) if escaped else raw
 
-    options = [b"lowerdir=" + b":".join(map(written, lower))]
+    options = [b"lowerdir=" + b":".join(written(name(path)) for path in stack.lower)]
     if "datadir+" in stack.options:
-        options[0] += b"::" + written(stack.options["datadir+"])
+        options[0] += b"::" + written(name(stack.options["datadir+"]))
     if stack.upper is not None and stack.work is not None:
-        options += [b"upperdir=" + written(stack.upper), b"workdir=" + written(stack.work)]
+        options.append(b"upperdir=" + written(name(stack.upper)))
+        options.append(b"workdir=" + written(name(stack.work)))
     if stack.userxattr:
         options.append(b"userxattr")
-    for name, value in stack.options.items():
-        if name != "datadir+":
-            options.append(written(name) + (b"=" + written(value) if value else b""))
+    for option, value in stack.options.items():
+        if option != "datadir+":
+            options.append(written(option) + (b"=" + written(value) if value else b""))
     return options
 
 

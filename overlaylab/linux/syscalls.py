@@ -9,6 +9,8 @@ from __future__ import annotations
 import ctypes
 import functools
 import os
+import threading
+from concurrent.futures import Future
 
 # Numbers above 423 are the same on every architecture Python is packaged for
 # (include/uapi/asm-generic/unistd.h).
@@ -20,6 +22,7 @@ FSMOUNT = 432
 MOUNT_SETATTR = 442
 
 AT_FDCWD = -100
+_CLONE_FS = 0x00000200
 
 Argument = int | bytes | None | ctypes.Structure
 
@@ -83,6 +86,33 @@ def unshare(flags: int) -> None:
         OSError: with the kernel's errno.
     """
     _checked(_libc().unshare(flags))
+
+
+def mount_in(
+    directory: str, source: str, target: str, fstype: str, flags: int, data: bytes
+) -> None:
+    """mount(2) with `directory` as the working directory, which relative paths in `data` begin at.
+
+    The call is made by a thread with a working directory of its own (CLONE_FS, unshare(2)), so that
+    nothing else in this process is in another place meanwhile.
+
+    Raises:
+        OSError: with the kernel's errno.
+    """
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            unshare(_CLONE_FS)
+            os.chdir(directory)
+            mount(source, target, fstype, flags, data)
+        except BaseException as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    threading.Thread(target=run, daemon=True).start()
+    done.result()
 
 
 def pivot_root(new_root: str, put_old: str) -> None:
