@@ -7,11 +7,12 @@ INSTALLED := $(VENV)/.installed
 ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help lab test lint unit engines browser notebooks-test notebooks lock clean
+.PHONY: help lab test lint unit engines browser notebooks-test kernels notebooks lock clean
 
 help:
 	@echo "make lab        open the course in JupyterLab (ARGS=... goes to jupyter lab)"
 	@echo "make test       run every test, the notebooks included"
+	@echo "make kernels    run tests and lessons on Debian's kernels, emulated (KERNELS=\"6.1 6.12\")"
 	@echo "make notebooks  run the notebooks, write their outputs back, and renew the map"
 	@echo "make lock       renew the versions in requirements.lock"
 	@echo "make clean      remove the environment"
@@ -54,6 +55,10 @@ notebooks-test: $(INSTALLED)
 	$(BIN)/pytest --nbval notebooks
 	JUPYTER_PATH=tests/jupyter $(BIN)/pytest --nbval --nbval-kernel-name overlaylab-rootless notebooks
 	OVERLAYLAB_BACKEND=emulated $(BIN)/pytest --nbval notebooks
+
+# As root, for debootstrap; with QEMU and busybox-static. It takes an hour or more.
+kernels: $(INSTALLED)
+	$(BIN)/python -m tests.guests $(KERNELS) $(ARGS)
 
 notebooks: $(INSTALLED)
 	$(BIN)/python tests/execute_notebooks.py

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os
+import platform
+import re
 import subprocess
 import sys
 import tempfile
@@ -34,7 +36,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         tags = item.cell.metadata.get("tags", [])
         left_out = [tag for tag in _impossible(config) if tag in tags]
         if left_out:
-            item.add_marker(pytest.mark.skip(reason=f"{left_out[0]} cell"))
+            item.add_marker(pytest.mark.skip(reason=_reason(left_out[0])))
         compared = item.options["check"] and item.cell.execution_count is not None
         config.stash[COUNTS][left_out[0] if left_out else "compared" if compared else "run"] += 1
 
@@ -45,8 +47,28 @@ def _impossible(config: pytest.Config) -> tuple[str, ...]:
     if _backend(rootless) == "emulated":
         return ("kernel-only", "root-only")
     if rootless or os.getuid() != 0:
-        return ("root-only",)
-    return () if _disks() else ("disk-only",)
+        return ("root-only", *_newer_kernels())
+    return _newer_kernels() if _disks() else ("disk-only", *_newer_kernels())
+
+
+#: What a cell with such a tag needs of the kernel.
+_LINUX = {"linux-6.5": "data-only layers", "linux-6.8": "lowerdir+, and the kernel's own words"}
+
+
+def _newer_kernels() -> tuple[str, ...]:
+    """The tags of cells that need a newer kernel than this one."""
+
+    def version(text: str) -> list[int]:
+        return [int(number) for number in re.findall(r"\d+", text)[:2]]
+
+    return tuple(tag for tag in _LINUX if version(tag) > version(platform.release()))
+
+
+def _reason(tag: str) -> str:
+    """Why a cell with this tag is left out."""
+    if tag in _LINUX:
+        return f"needs Linux {tag.removeprefix('linux-')}: {_LINUX[tag]}"
+    return f"{tag} cell"
 
 
 @functools.cache
@@ -95,5 +117,6 @@ def pytest_terminal_summary(
         f"notebooks ({backend}): {counts['compared']} code cells compared "
         f"({counts['compared'] / counts.total():.1%}), {counts['run']} run without comparing, "
         f"{counts['kernel-only']} skipped as kernel-only, {counts['root-only']} as root-only, "
-        f"{counts['disk-only']} as disk-only"
+        f"{counts['disk-only']} as disk-only, "
+        f"{sum(counts[tag] for tag in _LINUX)} for want of a newer kernel"
     )

@@ -117,7 +117,10 @@ def shown(
 
 
 def where(cells: list[set[str]]) -> str:
-    """On which backends at least one of the cells runs."""
+    """On which backends, and from which kernel on, at least one of the cells runs."""
+    since = min(next((tag for tag in tags if tag.startswith("linux-")), "") for tags in cells)
+    if since:
+        return f"{where([tags - {since} for tags in cells])}, Linux {since.removeprefix('linux-')}"
     if any(not tags & {"kernel-only", "root-only", "disk-only"} for tags in cells):
         return "everywhere"
     return "kernel" if any(not tags & {"root-only", "disk-only"} for tags in cells) else "root"
