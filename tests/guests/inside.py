@@ -41,7 +41,7 @@ PARTS = {
         for name in (
             *("mount", "overlay", "copy_up", "whiteouts", "union", "renames", "lookup", "changes"),
             *("upperdir_raw", "against_the_kernel", "sandbox", "unprivileged", "lifetime"),
-            "doctor",
+            *("doctor", "after_xfstests"),
         )
     ],
     "differential": ["tests/test_differential.py"],
