@@ -7,7 +7,7 @@ import platform
 from pathlib import Path
 
 from .backends.emulated import DIFFERENCES
-from .backends.probe import choose
+from .backends.probe import choose, takes_user_xattrs
 from .draw.svg import engine
 from .errors import OverlaylabError
 from .linux import mount, namespaces
@@ -34,6 +34,7 @@ def doctor() -> Table:
         rows.append(("mounts by", _ways()))
     rows += [
         ("labs live in", f"{choice.scratch} ({_filesystem(choice.scratch)})"),
+        *_lacking(choice.scratch),
         ("shell cells", _fenced(choice.backend.fences())),
         ("diagrams", engine() or "in words only: install Graphviz or graphviz-pure"),
     ]
@@ -48,6 +49,18 @@ def _user() -> str:
     state = "no namespace of its own" if entered is None else names.get(entered.mode, "plain")
     refusal = f" ({entered.refusal})" if entered is not None and entered.refusal else ""
     return f"uid {os.getuid()}, {state}{refusal}"
+
+
+def _lacking(scratch: Path) -> list[tuple[str, str]]:
+    if takes_user_xattrs(scratch):
+        return []
+    return [
+        (
+            "not there",
+            "xattrs of users, which two cells of lesson 03 set: let the labs live on a disk "
+            "(OVERLAYLAB_SCRATCH), or use Linux 6.6, whose tmpfs takes them",
+        )
+    ]
 
 
 def _ways() -> str:

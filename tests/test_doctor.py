@@ -6,7 +6,7 @@ import pytest
 
 from overlaylab.doctor import doctor
 from overlaylab.draw import svg
-from overlaylab.linux import namespaces, sandbox
+from overlaylab.linux import mount, namespaces, sandbox
 
 
 def rows() -> dict[str, str]:
@@ -15,8 +15,20 @@ def rows() -> dict[str, str]:
 
 def test_it_has_a_line_for_each_thing_that_the_course_needs():
     assert list(rows()) == [
-        "python", "system", "user", "backend", "labs live in", "shell cells", "diagrams",
+        "python", "system", "user", "backend", "mounts by", "labs live in", "shell cells",
+        "diagrams",
     ]  # fmt: skip
+
+
+def test_it_says_what_labs_lack_on_an_older_tmpfs(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("overlaylab.doctor.takes_user_xattrs", lambda path: False)
+    assert "lesson 03" in rows()["not there"]
+
+
+def test_it_says_by_which_way_it_mounts_and_why_not_by_a_newer_one():
+    newest = next(iter(mount.WAYS))
+    words = rows()["mounts by"]
+    assert words == newest or f"; refused: by {newest}, fs" in words
 
 
 def test_it_says_which_backend_works_and_why():

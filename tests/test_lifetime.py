@@ -16,6 +16,7 @@ from overlaylab.linux import namespaces
 
 from .helpers import eventually, mounts_anywhere, processes, python
 from .kernels import Kernel, kernel
+from .rights import since
 
 TEN_MOUNTS = """
 from overlaylab import Lab
@@ -38,7 +39,10 @@ unique.count = 0
 # A kernel.
 
 
-@pytest.fixture(params=["overlaylab", "overlaylab-rootless"])
+rootless = pytest.param("overlaylab-rootless", marks=since(5, 11, "overlays in a user namespace"))
+
+
+@pytest.fixture(params=["overlaylab", rootless])
 def running(request: pytest.FixtureRequest) -> Iterator[Kernel]:
     with kernel(request.param) as started:
         yield started

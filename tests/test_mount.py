@@ -298,7 +298,7 @@ def test_501_lowers_are_refused_in_the_kernels_own_words(kernel_lab: Lab, refusa
     if "paths" not in refusals:  # mount(2) gives no words
         assert "too many lower directories, limit is 500" in str(refused.value)
         assert "too many lower directories, limit is 500" in refused.value.kernel_message
-    assert refused.value.errno == errno.EINVAL
+    assert refused.value.errno in (errno.EINVAL, errno.ENOMEM)  # the second on 5.10
     assert kernel_lab.mounts == {}
     assert not list(kernel_lab.path.glob("mounts/*"))
 
@@ -319,10 +319,14 @@ def test_mount2_names_many_layers_by_short_numbers(directory: Path, target: Path
     assert os.getcwd() == here
 
 
-def test_too_many_lowers_for_one_page_are_e2big_on_mount2(directory: Path, target: Path):
-    lower = directory / "layer"
-    lower.mkdir()
-    stack = mount.Stack([str(lower)] * 1300, None, None, namespaces.in_user_namespace())
+def test_too_many_lowers_for_one_page_are_e2big_on_mount2(
+    directory: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(mount, "_MOUNT_DATA_MAX", 150)
+    lower = [directory / f"layer{n}" for n in range(60)]
+    for path in lower:
+        path.mkdir()
+    stack = mount.Stack(list(map(str, lower)), None, None, namespaces.in_user_namespace())
     with pytest.raises(mount.MountError) as refused:
         mount.mount_by_options(str(target), stack)
     assert refused.value.errno == errno.E2BIG
@@ -333,7 +337,7 @@ def test_too_many_lowers_for_mount2_are_a_sentence_with_a_remedy(
     kernel_lab: Lab, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(mount, "mount_overlay", mount.mount_by_options)
-    monkeypatch.setattr(mount, "_MOUNT_DATA_MAX", 200)
+    monkeypatch.setattr(mount, "_MOUNT_DATA_MAX", 150)
     stack = [kernel_lab.layer(f"layer{n}") for n in range(60)]
     with pytest.raises(MountRefused, match=r"E2BIG.*one page.*: use fewer lowers\.$") as refused:
         kernel_lab.mount("deep", lower=stack)

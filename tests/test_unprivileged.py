@@ -17,11 +17,12 @@ import pytest
 from overlaylab.backends.probe import refusal
 
 from .helpers import mounts_anywhere
-from .rights import REAL_ROOT
+from .rights import REAL_ROOT, since
 
 NOBODY = 65534
 
 pytestmark = [
+    since(5, 11, "overlays in a user namespace"),
     pytest.mark.skipif(not REAL_ROOT, reason="only root can become somebody else"),
     pytest.mark.skipif(not shutil.which("setpriv"), reason="there is no setpriv here"),
 ]

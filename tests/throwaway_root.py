@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from overlaylab import Lab
-from overlaylab.linux import mount, namespaces, sandbox
+from overlaylab.linux import mount, namespaces, sandbox, syscalls
 
 PROGRAMS = ("sh", "rm", "cat", "ls", "setpriv")
 SACRIFICES = {
@@ -83,8 +83,10 @@ def main(root: Path) -> None:
         sandbox.run = lambda script, fence, timeout: sandbox_run(
             script, sandbox.Fence(fence.writable, fence.tmp, mounts=False), timeout
         )
-    elif sys.argv[2] == "mounts":
+    elif sys.argv[2].startswith("mounts"):
         sandbox.landlock_abi = lambda: 0
+    if sys.argv[2] == "mounts by mount(2)":
+        syscalls.MOUNT_SETATTR = -1  # ENOSYS
     with Lab("throwaway", scratch="/scratch") as lab:
         base = lab.layer("base", {"etc/passwd": "mine", "bin/tool": "mine"})
         web = lab.mount("web", lower=[base])

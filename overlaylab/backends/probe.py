@@ -110,7 +110,7 @@ def _usual(wanted: str) -> Choice:
     reasons = []
     fault = False
     for candidate in () if wanted == "emulated" else _CANDIDATES:
-        refused = refusal(candidate, room=_ROOM)
+        refused = refusal(candidate, room=_ROOM, user_xattrs=True)
         if refused is None:
             return Choice(KernelBackend(_why()), home(candidate))
         if refused.by_machine:
@@ -246,12 +246,14 @@ _BY_MACHINE = (errno.EPERM, errno.EACCES, errno.ENODEV, errno.ENOSYS)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
-def refusal(directory: str, *, room: int = 0) -> Refusal | None:
+def refusal(directory: str, *, room: int = 0, user_xattrs: bool = False) -> Refusal | None:
     """Why no overlay can be mounted in `directory`; None if one can, which a mount has shown.
 
     Args:
         directory: an absolute path.
         room: bytes that must be free.
+        user_xattrs: must files take xattrs of users (``user.*``) too? A tmpfs does since Linux
+            6.6, and two cells of lesson 03 set some; nothing else needs them.
     """
     if not sys.platform.startswith("linux"):
         return Refusal(f"overlayfs is a part of Linux, and this is {sys.platform}", True)
@@ -262,7 +264,7 @@ def refusal(directory: str, *, room: int = 0) -> Refusal | None:
     except OSError as error:
         return Refusal(_words(error))
     try:
-        refused = _trial(str(trial))
+        refused = _trial(str(trial), user_xattrs=user_xattrs)
     except OSError as error:
         by_machine = isinstance(error, mount.MountError) and error.errno in _BY_MACHINE
         refused = Refusal(_words(error) + _beside_a_tmpfs(error, str(trial)), by_machine)
@@ -326,7 +328,7 @@ def _plain_home(directory: str) -> Path:
     return place
 
 
-def _trial(directory: str) -> Refusal | None:
+def _trial(directory: str, *, user_xattrs: bool = False) -> Refusal | None:
     parts = {name: os.path.join(directory, name) for name in ("lower", "upper", "work", "merged")}
     for part in parts.values():
         os.mkdir(part)
@@ -341,7 +343,8 @@ def _trial(directory: str) -> Refusal | None:
         os.unlink(os.path.join(parts["merged"], "deleted"))
         os.rmdir(os.path.join(parts["merged"], "remade"))
         os.mkdir(os.path.join(parts["merged"], "remade"))
-        os.setxattr(os.path.join(parts["merged"], "remade"), "user.overlaylab", b"trial")
+        if user_xattrs and not takes_user_xattrs(os.path.join(parts["merged"], "remade")):
+            return Refusal("its files take no xattrs of users")
     finally:
         mount.unmount(parts["merged"], detach=True)
     deleted = read_entry(os.path.join(parts["upper"], "deleted"))
@@ -355,6 +358,16 @@ def _trial(directory: str) -> Refusal | None:
     except OSError as error:
         return Refusal(f"a layer cannot be copied, for mknod(2) was refused: {_words(error)}", True)
     return None
+
+
+def takes_user_xattrs(path: str | os.PathLike[str]) -> bool:
+    """May an xattr ``user.*`` be set on `path`? It is tried."""
+    try:
+        os.setxattr(path, "user.overlaylab", b"trial")
+        os.removexattr(path, "user.overlaylab")
+    except (OSError, AttributeError):  # Python knows xattrs on Linux only
+        return False
+    return True
 
 
 def _words(error: Exception) -> str:

@@ -31,8 +31,9 @@ def refused(
     number = error.errno or 0
     said = error.kernel_message
     name = errno.errorcode.get(number, str(number))
-    too_many = "too many lower" in said or (number == errno.EINVAL and depth > 500)
-    if too_many or number == errno.E2BIG:
+    # Where nothing is said: EINVAL, and ENOMEM on Linux 5.10.
+    too_many = depth > 500 and number in (errno.EINVAL, errno.ENOMEM)
+    if too_many or "too many lower" in said or number == errno.E2BIG:
         remedy = "use fewer lowers."
     elif "not supported as upperdir" in said:
         remedy = "let the lab live elsewhere (scratch=DIR or OVERLAYLAB_SCRATCH)."
