@@ -70,6 +70,12 @@ def test_a_run_sees_the_image_as_its_root(lab: Lab, base: Image):
     assert not {"home", "var", "boot"} & set(lines)
 
 
+def test_an_images_path_is_not_where_this_machines_programs_are_looked_for(lab: Lab, base: Image):
+    """Nor does an image decide which program puts up the fence around its own RUN."""
+    built = made(lab, base, "ENV PATH=/nowhere\nRUN echo $PATH > /out")
+    assert read(built, "out") == "/nowhere\n"
+
+
 def test_a_run_leaves_no_trace_of_devices_and_of_tmp(lab: Lab, base: Image):
     built = made(lab, base, "RUN head -c 9 /dev/zero > /tmp/nine; echo > /dev/null")
     assert names(built.layers[0].path) == ["tmp/", "tmp/nine"]

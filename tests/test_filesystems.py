@@ -118,9 +118,17 @@ def test_a_volatile_mount_writes_nothing_when_asked_to_sync(disk: Disk):
 def test_without_its_program_a_disk_is_refused_in_a_sentence(
     kernel_lab: Lab, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(shutil, "which", lambda *_, **__: None)
     with pytest.raises(OverlaylabError, match=r"no mkfs\.xfs here.*apt-get install xfsprogs"):
         Disk(kernel_lab)
+
+
+def test_its_program_is_found_where_the_path_has_no_sbin(
+    disk: Disk, kernel_lab: Lab, monkeypatch: pytest.MonkeyPatch
+):
+    """After ``su``, Debian's root has none."""
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    assert os.path.ismount(Disk(kernel_lab, "other").path)
 
 
 def test_a_stack_is_mounted_again_with_what_was_in_upper(kernel_lab: Lab):

@@ -18,7 +18,7 @@ from pathlib import Path
 from overlaylab import Lab
 from overlaylab.linux import mount, namespaces, sandbox, syscalls
 
-PROGRAMS = ("sh", "rm", "cat", "ls", "setpriv")
+PROGRAMS = ("sh", "rm", "cat", "ls", "setpriv", "true")
 SACRIFICES = {
     "etc/passwd": "root:x:0:0",
     "etc/deep/er/file": "x",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import struct
 import subprocess
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from ..errors import BadName, OverlaylabError
 from ..lab import Lab
 from ..layer import Content, Layer, check_name, write_content
 from ..linux import mount
+from ..linux.sandbox import find_program
 from ..overlay import Overlay
 
 _FS_IOC_FIEMAP = 0xC020660B
@@ -107,12 +107,13 @@ class Disk:
 
 
 def _run(*command: str) -> None:
-    if not shutil.which(command[0]):
+    program = find_program(command[0])
+    if program is None:
         raise OverlaylabError(
             f"There is no {command[0]} here, which makes the disk of this lesson: install it "
             "(apt-get install xfsprogs), or leave these cells out."
         )
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run([program, *command[1:]], capture_output=True, text=True, check=False)
     if done.returncode:
         words = " ".join(done.stderr.split()) or f"status {done.returncode}"
         raise OverlaylabError(

@@ -171,20 +171,32 @@ def run(script: str, fence: Fence, timeout: float) -> Finished:
     return Finished(stdout, stderr, running.process.returncode, timed_out)
 
 
+def find_program(name: str) -> str | None:
+    """Where this machine has `name`, in ``sbin`` too, which not every PATH has; None if nowhere.
+
+    Popen looks a bare name up in the PATH that the program is to have: an image's, say.
+    """
+    return shutil.which(name, path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+
+
 def _shell(fence: Fence, script: str) -> list[str]:
     """The command that runs `script`.
 
     Raises:
+        FileNotFoundError: there is no shell.
         PermissionError: it cannot be given another root here.
     """
     root = fence.root
     if root is None:
-        return ["sh", "-c", script]
+        sh = shutil.which("sh")
+        if sh is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "sh")
+        return [sh, "-c", script]
     shell = ["/bin/sh", "-c", f"cd {shlex.quote(root.directory)} || exit\n{script}"]
-    proot = None if fence.mounts else shutil.which("proot")
+    proot = None if fence.mounts else find_program("proot")
     if proot:  # needs no right: it rewrites the paths of system calls
         return [proot, "-i", root.user, "-r", fence.writable, "-b", "/dev", "-w", "/", *shell]
-    chroot = shutil.which("chroot", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin")
+    chroot = find_program("chroot")
     if chroot is None or os.geteuid() != 0:
         raise PermissionError(errno.EPERM, "chroot(2) is not permitted, and there is no proot")
     user = [] if root.user == "0:0" else [f"--userspec={root.user}"]
@@ -240,7 +252,7 @@ def _end(started: Future[_Running]) -> None:
 
 def _die_with_parent() -> tuple[str, ...]:
     """util-linux's setpriv sets PR_SET_PDEATHSIG; busybox's does not know it."""
-    return _if_it_works("setpriv", "--pdeathsig", "KILL")
+    return _if_it_works(find_program("setpriv"), "--pdeathsig", "KILL")
 
 
 def _without_powers() -> tuple[str, ...]:
@@ -249,14 +261,15 @@ def _without_powers() -> tuple[str, ...]:
     A mount fence does not stop ``date -s`` or ``ip link``.
     """
     powers = "-sys_time,-net_admin,-sys_module,-sys_boot,-sys_rawio"
-    return _if_it_works("setpriv", "--bounding-set", powers)
+    return _if_it_works(find_program("setpriv"), "--bounding-set", powers)
 
 
 @functools.cache
-def _if_it_works(*command: str) -> tuple[str, ...]:
-    """`command` if it can start another one here; nothing if it cannot."""
-    if shutil.which(command[0]) is None:
+def _if_it_works(program: str | None, *options: str) -> tuple[str, ...]:
+    """The command if it can start another one here; nothing if it cannot."""
+    if program is None:
         return ()
+    command = (program, *options)
     works = subprocess.run([*command, "true"], capture_output=True, check=False).returncode == 0
     return command if works else ()
 
