@@ -11,6 +11,10 @@ from collections.abc import Sequence
 
 from .errors import OverlaylabError
 
+#: The status that a shell gives a program that wrote to a pipe without a reader, as most do not
+#: live to give one (128 and the signal's number). Python ignores the signal and sees EPIPE.
+_SIGPIPE = 141
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; return its exit status.
@@ -31,25 +35,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "image", help="an OCI layout, what 'docker save' wrote, or the name of an image"
     )
     inspect.add_argument("--json", action="store_true", help="for a program")
-    options = parser.parse_args(arguments)
     try:
-        if options.command == "doctor":
-            from .doctor import doctor
-
-            print(doctor())
-        elif options.command == "inspect":
-            _inspect(options.image, as_json=options.json)
-        else:
-            from .overlay import Overlay
-
-            print(Overlay.attach(lower=options.lower, upper=options.upper).changes())
+        _run(parser.parse_args(arguments))
+        print(end="", flush=True)
+    except BrokenPipeError:
+        return _SIGPIPE
     except (OverlaylabError, OSError) as error:
         print(f"overlaylab: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("overlaylab: stopped", file=sys.stderr)
         return 130
+    finally:
+        _end_output()
     return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    if options.command == "doctor":
+        from .doctor import doctor
+
+        print(doctor())
+    elif options.command == "inspect":
+        _inspect(options.image, as_json=options.json)
+    else:
+        from .overlay import Overlay
+
+        print(Overlay.attach(lower=options.lower, upper=options.upper).changes())
+
+
+def _end_output() -> None:
+    """Let go of what cannot be written: Python would try again at exit, and print a traceback."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), sys.stdout.fileno())
 
 
 def _inspect(name: str, *, as_json: bool) -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from overlaylab import Image, Lab
 from overlaylab.__main__ import main
 
 from .helpers import overlay_by_hand, python
@@ -114,10 +116,57 @@ def test_an_error_of_the_installed_command_has_no_traceback():
     assert "Traceback" not in done.stderr
 
 
-def test_output_into_a_closed_pipe_is_no_traceback(stack: Path):
-    command = f"{sys.executable} -m overlaylab diff {stack}/upper --lower {stack}/base | true"
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
-    assert "Traceback" not in done.stderr
+def into(output: int, *arguments: str, unbuffered: str = "") -> tuple[int, str]:
+    """The status and the errors of the command with `output` as its standard output.
+
+    Args:
+        unbuffered: if not empty, each write is refused at once, and not when Python ends.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "overlaylab", *arguments],
+        stdout=output,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stderr
+
+
+@pytest.fixture
+def closed_pipe() -> Iterator[int]:
+    """A pipe whose reader has gone, as ``head`` has when it has its lines."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    yield writing
+    os.close(writing)
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["at the end", "at once"])
+@pytest.mark.parametrize("command", ["doctor", "diff", "inspect", "inspect --json"])
+def test_output_into_a_closed_pipe_ends_quietly(
+    stack: Path, kernel_lab: Lab, closed_pipe: int, command: str, unbuffered: str
+):
+    """With the status that a shell gives every program that a SIGPIPE ended."""
+    Image.from_layers([kernel_lab.layer("base", {"file": "x"})]).save(stack / "image", format="oci")
+    more = {
+        "diff": [str(stack / "upper"), "--lower", str(stack / "base")],
+        "inspect": [str(stack / "image")],
+    }
+    arguments = [*command.split(), *more.get(command.split()[0], [])]
+    assert into(closed_pipe, *arguments, unbuffered=unbuffered) == (141, "")
+
+
+def test_help_into_a_closed_pipe_ends_quietly(closed_pipe: int):
+    assert into(closed_pipe, "--help")[1] == ""
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["at the end", "at once"])
+def test_a_full_disk_is_a_sentence(stack: Path, unbuffered: str):
+    arguments = ["diff", str(stack / "upper"), "--lower", str(stack / "base")]
+    with open("/dev/full", "wb") as full:
+        status, errors = into(full.fileno(), *arguments, unbuffered=unbuffered)
+    assert (status, errors) == (1, "overlaylab: [Errno 28] No space left on device\n")
 
 
 def test_names_that_are_no_utf_8_can_be_printed(stack: Path):
