@@ -15,7 +15,7 @@ from types import TracebackType
 
 from .backends import Backend
 from .backends.probe import choose
-from .backends.scratch import new_directory, sweep
+from .backends.scratch import new_directory, own, sweep
 from .errors import BadLower, BadName, BadOption, LabClosed, NoSuchOverlay, ScratchFull
 from .layer import Content, Layer, check_lowers, check_name, write_content
 from .overlay import Overlay
@@ -67,7 +67,8 @@ class Lab:
         self.name = check_name(name, "lab")
         choice = choose(backend, scratch)
         self.backend: Backend = choice.backend
-        sweep(choice.scratch)
+        # A cleaner of /tmp, or the trial mount of another process, may have removed it.
+        sweep(own(choice.scratch))
         with _room(choice.scratch):
             self.path, lock = new_directory(choice.scratch, _prefix(name))
         self.layers: dict[str, Layer] = {}

@@ -182,6 +182,14 @@ def test_the_choice_is_made_once(directory: Path, usual):
     assert usual(directory) is probe.choose()
 
 
+def test_a_place_that_a_cleaner_has_removed_is_made_again(directory: Path, usual):
+    """Or another process's trial, which where it is refused leaves no empty directory behind."""
+    home = usual(directory).scratch
+    home.rmdir()
+    with Lab("test") as lab:
+        assert lab.path.parent == home
+
+
 def test_where_no_place_will_do_a_tmpfs_of_its_own_is_mounted(kernel_lab: Lab, directory: Path):
     """As in a container without a volume, whose every directory is on overlayfs."""
     with tmpfs(directory / "memory") as place:

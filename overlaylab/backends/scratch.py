@@ -24,7 +24,16 @@ def home(directory: str) -> Path:
         OSError: it cannot be made.
         ScratchRefused: somebody else has put something in its place.
     """
-    path = Path(directory) / f"overlaylab-{namespaces.outer_uid()}"
+    return own(Path(directory) / f"overlaylab-{namespaces.outer_uid()}")
+
+
+def own(path: Path) -> Path:
+    """The directory `path` of this user, made if it is not there.
+
+    Raises:
+        OSError: it cannot be made.
+        ScratchRefused: somebody else has put something in its place.
+    """
     path.mkdir(mode=0o700, exist_ok=True)
     if path.is_symlink() or path.stat().st_uid != os.getuid():
         raise ScratchRefused(f"{path} belongs to somebody else")
