@@ -24,7 +24,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser("overlaylab", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("doctor", help="what works on this machine, and why")
+    doctor = commands.add_parser("doctor", help="what works on this machine, and why")
+    doctor.add_argument(
+        "--report", action="store_true", help="more of it, to be pasted into a bug report"
+    )
     diff = commands.add_parser("diff", help="what an upperdir changes in the view of its lowers")
     diff.add_argument("upper", help="the upperdir, such as …/overlay2/ID/diff")
     diff.add_argument(
@@ -53,9 +56,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(options: argparse.Namespace) -> None:
     if options.command == "doctor":
-        from .doctor import doctor
+        if options.report:
+            from .bugreport import report
 
-        print(doctor())
+            print(f"```\n{report()}\n```")
+        else:
+            from .doctor import doctor
+
+            print(doctor())
     elif options.command == "inspect":
         _inspect(options.image, as_json=options.json)
     else:

@@ -33,7 +33,7 @@ def doctor() -> Table:
     if choice.backend.name == "kernel":
         rows.append(("mounts by", _ways()))
     rows += [
-        ("labs live in", f"{choice.scratch} ({_filesystem(choice.scratch)})"),
+        ("labs live in", f"{choice.scratch} ({filesystem(choice.scratch)})"),
         *_lacking(choice.scratch),
         ("shell cells", _fenced(choice.backend.fences())),
         ("diagrams", engine() or "in words only: install Graphviz or graphviz-pure"),
@@ -77,6 +77,7 @@ def _fenced(fences: list[str]) -> str:
     return f"fenced by {' and '.join(fences)}{leak}"
 
 
-def _filesystem(path: Path) -> str:
+def filesystem(path: Path) -> str:
+    """The type of the filesystem that `path` is on, as the mount table has it."""
     around = [m for m in mount.mounted() if path.is_relative_to(m.target)]
     return max(reversed(around), key=lambda m: len(m.target)).fstype if around else "unknown"

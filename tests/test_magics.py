@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib import metadata
 
 import pytest
 
@@ -70,6 +71,13 @@ def test_the_doctor_has_a_line_for_each_thing(cell: Kernel):
     assert len(lines) == len(topics)
     for line, topic in zip(lines, topics, strict=True):
         assert line.startswith(topic)
+
+
+def test_the_doctor_reports_for_a_bug_report(cell: Kernel):
+    lines = cell.run("%overlay doctor --report").text.splitlines()
+    assert lines[0].split() == ["overlaylab", metadata.version("overlaylab")]
+    assert any(line.startswith("user map") for line in lines)
+    assert lines[-1].startswith("diagrams")
 
 
 def test_a_tree_of_merged(cell: Kernel):
@@ -245,6 +253,7 @@ def test_help_on_the_cell_magic_shows_its_own_usage(cell: Kernel):
         ("%overl", {"%overlay", "%%overlay"}),
         ("%overlay ", {"status", "doctor", "tree", "changes", "lookup", "diagram"}),
         ("%overlay d", {"doctor", "diagram"}),
+        ("%overlay doctor ", {"--report"}),
         ("%overlay tree ", {"web"}),
         ("%overlay changes w", {"web"}),
         ("%overlay tree web ", {"merged", "upper", "app", "base"}),

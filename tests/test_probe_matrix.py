@@ -76,7 +76,8 @@ def drop_capabilities():
         raise OSError(ctypes.get_errno(), "capset")
 
 def become(user):
-    import overlaylab.draw, overlaylab.doctor, overlaylab.jupyter.magics  # may be root's alone
+    # May be root's alone.
+    import email.parser, overlaylab.bugreport, overlaylab.draw, overlaylab.jupyter.magics
     os.setgroups([])
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
@@ -113,6 +114,9 @@ else:
     report |= {"backend": choice.backend.name, "why": choice.backend.why}
 report["seconds"] = time.perf_counter() - began
 report["doctor"] = repr(doctor())
+from overlaylab import bugreport
+bugreport._CANDIDATES = probe._CANDIDATES
+report["for a bug"] = bugreport.report().rows
 
 def lesson(lab):
     base = lab.layer("base", {
@@ -195,6 +199,9 @@ def run(directory: Path) -> Run:
         assert report["why"] in report["doctor"]
         assert report["why"].endswith(".")
         assert "Traceback" not in report["doctor"]
+        assert {"kernel", "rights", str((candidates or [directory])[0])} <= {
+            name for name, _ in report["for a bug"]
+        }
         assert not report.get("left")
         return report
 

@@ -63,12 +63,14 @@ class OverlayMagics(Magics):
     @argument("command", nargs="?", default="status", help=", ".join(COMMANDS))
     @argument("name", nargs="?", help="the overlay: the name given to lab.mount")
     @argument("path", nargs="*", help="a path (lookup, diagram), or a layer's name (tree)")
+    @argument("--report", action="store_true", help="with doctor: for a bug report")
     @line_magic("overlay")
     def show(self, line: str) -> object:
         """Show the state of an overlay.
 
         %overlay                       what is mounted
         %overlay doctor                what works on this machine, and why
+        %overlay doctor --report       more of it, to be pasted into a bug report
         %overlay tree NAME [LAYER]     the files of merged, or of one layer
         %overlay changes NAME          what is in upper
         %overlay lookup NAME PATH      which layer answers for a path
@@ -111,7 +113,11 @@ def _show(arguments: Any) -> object:
     if command == "status":
         return status()
     if command == "doctor":
-        return doctor()
+        if not arguments.report:
+            return doctor()
+        from ..bugreport import report
+
+        return report()
     if command == "progress":
         from ..course.overview import export, overview
 
@@ -176,7 +182,7 @@ def complete(line: str) -> list[str]:
     if len(done) == 1:
         return list(COMMANDS)
     if len(done) == 2:
-        return names if done[1] not in ("status", "doctor") else []
+        return {"status": [], "doctor": ["--report"]}.get(done[1], names)
     try:
         overlay = find_overlay(done[2])
         layers = [layer.name for layer in overlay.layers]
