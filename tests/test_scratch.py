@@ -230,8 +230,19 @@ def test_where_nothing_works_every_reason_is_given(
 def test_a_place_with_too_little_room_is_not_chosen(directory: Path):
     with tmpfs(directory / "memory", "size=1m") as place:
         reason = probe.refusal(str(place), room=64 << 20)
-        assert "64 MiB" in str(reason)
+        assert str(reason) == "only 1 MiB are free there, and a lesson takes up to 64 MiB"
         assert names(place) == []
+
+
+def test_the_lesson_that_takes_most_fits_into_the_room_that_is_asked_for(directory: Path):
+    """Lesson 03; the next is 07, with 193 MiB, and the others take half of that."""
+    root = Path(__file__).parent.parent
+    notebook = str(root / "notebooks/03-watch-a-copy-up.ipynb")
+    with tmpfs(directory / "small", f"mode=0755,size={probe._ROOM}") as place:
+        environment = {**os.environ, "OVERLAYLAB_SCRATCH": str(place)}
+        command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", notebook)
+        done = python(*command, cwd=root, env=environment, timeout=600)
+    assert done.returncode == 0, done.stdout
 
 
 # A disk that is full.

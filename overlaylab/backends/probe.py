@@ -33,8 +33,8 @@ from .scratch import drop_tmpfs, home, new_directory, new_tmpfs
 #: a script behind the fence has a /tmp of its own.
 _CANDIDATES = ("/var/tmp", "/tmp", "/dev/shm")
 
-#: Bytes that have to be free: a lesson copies files of 64 MiB.
-_ROOM = 512 << 20
+#: Bytes that have to be free: lesson 03, which takes most, has 200 MiB at once.
+_ROOM = 256 << 20
 
 
 @dataclass(frozen=True)
@@ -306,7 +306,7 @@ def _place(directory: str, *, room: int = 0) -> Path:
         free = shutil.disk_usage(directory).free
         if free >= room:
             return home(directory)
-        reason = f"only {free >> 20} MiB are free there, and labs want {room >> 20} MiB"
+        reason = f"only {free >> 20} MiB are free there, and a lesson takes up to {room >> 20} MiB"
     except (OSError, ScratchRefused) as error:
         reason = _words(error)
     raise _scratch_refused(directory, reason)
