@@ -12,7 +12,7 @@ import os
 import threading
 from concurrent.futures import Future
 
-# Numbers above 423 are the same on every architecture Python is packaged for
+# From 424 on the numbers are the same on all architectures but Alpha, IA-64 and MIPS
 # (include/uapi/asm-generic/unistd.h).
 OPEN_TREE = 428
 MOVE_MOUNT = 429
