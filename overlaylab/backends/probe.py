@@ -207,28 +207,76 @@ def _first_cause(reason: str) -> str:
     return entered.refusal.rstrip(".") if entered is not None and entered.refusal else reason
 
 
+#: Settings that forbid a user namespace to users, or rights in it: what to set them to instead.
+#: The first is Debian's and Arch's own (Debian 10 had it at 0), the second is 0 where a RHEL was
+#: hardened, the third is Ubuntu's from 24.04 on, where the namespace is made and has no rights.
+_FORBIDDING = (
+    ("kernel/unprivileged_userns_clone", "0", "1"),
+    ("user/max_user_namespaces", "0", "1000"),
+    ("kernel/apparmor_restrict_unprivileged_userns", "1", "0"),
+)
+_CAP_SYS_ADMIN = 21
+
+
 def _remedy() -> str:
     """What to do about it in the place where this runs."""
     if not sys.platform.startswith("linux"):
         return "open the course in a privileged container, or in Codespaces"
     if "BINDER_LAUNCH_HOST" in os.environ:
         return "open the course in Codespaces or on your own machine: Binder permits none"
-    in_container = os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv")
-    if namespaces.entered is None and os.getuid() != 0:
+    container = _container_remedy()
+    entered, root = namespaces.entered, os.getuid() == 0
+    if entered is None and not root:
         choose_kernel = "choose the kernel named overlaylab, which makes a user namespace first"
-        if in_container:
-            return f"{choose_kernel}; if that is refused, start this container with --privileged"
-        return choose_kernel
-    if _setting("kernel/apparmor_restrict_unprivileged_userns") == "1":
-        return (
-            "run 'sudo sysctl kernel.apparmor_restrict_unprivileged_userns=0' and restart the "
-            "kernel, or run overlaylab as root"
-        )
-    if _setting("user/max_user_namespaces") == "0":
-        return "run 'sudo sysctl user.max_user_namespaces=1000', or run overlaylab as root"
-    if in_container:
-        return "start this container with --privileged"
-    return "run overlaylab as root, or in a privileged container"
+        return f"{choose_kernel}; if that is refused, {container}" if container else choose_kernel
+    refused = entered.refusal if entered is not None else ""
+    if not root or namespaces.in_user_namespace() or "CLONE_NEWUSER" in refused:
+        for name, forbidden, permitted in _FORBIDDING:
+            # An engine's profile in the place of Ubuntu's: that setting is not what forbids.
+            if "apparmor" in name and container and _label().startswith(_ENGINES):
+                continue
+            if _setting(name) == forbidden:
+                return (
+                    f"run 'sudo sysctl {name.replace('/', '.')}={permitted}' and restart the "
+                    "kernel, or run overlaylab as root"
+                )
+    return container or "run overlaylab as root, or in a privileged container"
+
+
+#: The AppArmor profiles of Docker, Podman, and containerd and CRI-O in Kubernetes.
+_ENGINES = ("docker-", "containers-default", "cri-containerd", "crio-default")
+
+
+def _container_remedy() -> str:
+    """How this container would have to be started; ``""`` if it is none."""
+    if "KUBERNETES_SERVICE_HOST" in os.environ:
+        return "have this pod started with 'privileged: true' in its securityContext"
+    if not (os.path.exists("/.dockerenv") or os.path.exists("/run/.containerenv")):
+        return ""
+    privileged = "start this container with --privileged"
+    if os.getuid() != 0:  # what is added goes to root alone
+        return privileged
+    less = [] if _may_administer() else ["--cap-add SYS_ADMIN"]
+    if _label().startswith(_ENGINES):  # they "deny mount"
+        less.append("--security-opt apparmor=unconfined")
+    if ":container_t:" in _label():  # SELinux's type for a container that is not privileged
+        less.append("--security-opt label=disable")
+    return f"{privileged}, or with {' '.join(less)}" if less else privileged
+
+
+def _may_administer() -> bool:
+    """Has this process CAP_SYS_ADMIN? (proc_pid_status(5), capabilities(7))"""
+    status = Path("/proc/self/status").read_text().splitlines()
+    rights = next(line for line in status if line.startswith("CapEff:"))
+    return bool(int(rights.split()[1], 16) >> _CAP_SYS_ADMIN & 1)
+
+
+def _label() -> str:
+    """What AppArmor or SELinux has this process confined by; ``""`` if neither is there."""
+    try:
+        return Path("/proc/self/attr/current").read_text().strip("\0\n")
+    except OSError:
+        return ""
 
 
 def _setting(name: str) -> str:
