@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import tarfile
 from pathlib import Path
@@ -143,6 +144,27 @@ def test_add_unpacks_a_tar_and_copy_does_not(lab: Lab, base: Image, directory: P
     built = made(lab, base, "ADD a.tar.gz /added/\nCOPY a.tar.gz /copied/", directory)
     assert read(Build(built.image, built.layers[1:], []), "added/x/in.txt") == "in"
     assert names(built.layers[0].path) == ["copied/", "copied/a.tar.gz"]
+
+
+@pytest.mark.parametrize("way", ["up", "by a symbolic link", "by a hard link"])
+def test_an_added_tar_writes_nothing_outside(lab: Lab, base: Image, directory: Path, way: str):
+    (directory / "kept").write_text("kept")
+    (directory / "context").mkdir()
+    up = "../" * 20 + str(directory).lstrip("/")
+    with tarfile.open(directory / "context/a.tar", "w") as archive:
+        if way != "up":
+            link = tarfile.TarInfo("link")
+            link.type = tarfile.SYMTYPE if "symbolic" in way else tarfile.LNKTYPE
+            link.linkname = str(directory) if "symbolic" in way else f"{up}/kept"
+            archive.addfile(link)
+        name = {"up": f"{up}/kept", "by a symbolic link": "link/kept"}.get(way, "link")
+        file = tarfile.TarInfo(name)
+        file.size = 4
+        archive.addfile(file, io.BytesIO(b"lost"))
+    with pytest.raises(BadDockerfile, match="cannot be unpacked"):
+        made(lab, base, "ADD a.tar /added/", directory / "context")
+    assert (directory / "kept").read_text() == "kept"
+    assert (directory / "kept").stat().st_nlink == 1
 
 
 def test_stages_and_images_to_copy_from(lab: Lab, base: Image):
