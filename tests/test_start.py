@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import socket
@@ -36,6 +37,24 @@ def test_a_container_is_alone_and_this_process_stays_where_it_is(
         assert 0 < box.milliseconds == sum(step.milliseconds for step in box.steps)
         assert 0 < box.memory() < 64 << 20
     assert (os.getcwd(), socket.gethostname(), mount_table()) == (here, name, mounts)
+
+
+def test_where_the_root_is_the_kernels_first_it_is_covered(
+    kernel_lab: Lab, base: Layer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In an initramfs pivot_root(2) is refused, which alone is simulated here."""
+
+    def refuse(*_: str) -> None:
+        raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+
+    before = mount_table()
+    monkeypatch.setattr(container.syscalls, "pivot_root", refuse)
+    script = f"cd /; echo $$; ls -d ..; ls -d {kernel_lab.path} 2>&-; echo note > /note"
+    with container.start_container(kernel_lab, [base], script) as box:
+        assert box.output == "1\n.."
+        assert os.listdir(box.upper) == ["note"]
+        assert box.steps[4].calls == "chdir, mount, chroot"
+    assert mount_table() == before
 
 
 def test_the_fastest_of_some_starts_counts_and_none_is_left(

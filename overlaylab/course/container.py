@@ -6,6 +6,7 @@ working directory belong to a thread, so the rest of this process stays where it
 
 from __future__ import annotations
 
+import errno
 import itertools
 import os
 import select
@@ -25,7 +26,7 @@ from ..layer import Layer
 from ..linux import mount, namespaces, syscalls
 from ..text import Table
 
-_CLONE_NEWNET = 0x40000000
+_CLONE_NEWNET, _MS_MOVE = 0x40000000, 0x2000
 _NAMESPACES = (
     namespaces.CLONE_NEWNS
     | namespaces.CLONE_NEWPID
@@ -191,10 +192,10 @@ def _start(lower: list[str], home: Path, script: str, name: str) -> Container:
     steps: list[Step] = []
 
     @contextmanager
-    def step(what: str, calls: str) -> Iterator[None]:
-        begin = time.perf_counter()
-        yield
-        steps.append(Step(what, calls, (time.perf_counter() - begin) * 1000))
+    def step(what: str, *calls: str) -> Iterator[list[str]]:
+        begin, made = time.perf_counter(), [*calls]
+        yield made
+        steps.append(Step(what, ", ".join(made), (time.perf_counter() - begin) * 1000))
 
     upper, work, merged = parts = [home / part for part in ("upper", "work", "merged")]
     userxattr = namespaces.in_user_namespace()
@@ -208,11 +209,8 @@ def _start(lower: list[str], home: Path, script: str, name: str) -> Container:
         socket.sethostname(name)
     with step("the image's layers below upper", "fsopen, fsconfig, fsmount, move_mount"):
         mount.mount_overlay(str(merged), mount.Stack(lower, str(upper), str(work), userxattr))
-    with step("merged becomes /", "chdir, pivot_root, umount"):
-        os.chdir(merged)
-        syscalls.pivot_root(".", ".")  # pivot_root(2), NOTES: the old root is then on top
-        mount.unmount(".", detach=True)
-        os.chdir("/")
+    with step("merged becomes /") as calls:
+        calls.append(_become_root(merged))
     with step("the program", "clone, execve, up to its first line"):
         process = subprocess.Popen(
             ["/bin/sh", "-c", f"{script}\nprintf '\\0'\nread -r _"],
@@ -234,6 +232,28 @@ def _start(lower: list[str], home: Path, script: str, name: str) -> Container:
         container.close()
         raise OverlaylabError("The container printed nothing: give it a script that does.")
     return container
+
+
+def _become_root(merged: Path) -> str:
+    """Make `merged` the root of the calling thread's mount namespace; return the calls it took.
+
+    The kernel's first root, in which an initramfs is, cannot be moved away (pivot_root(2),
+    NOTES): it is covered, as switch_root(8) does it.
+    """
+    os.chdir(merged)
+    try:
+        syscalls.pivot_root(".", ".")  # pivot_root(2), NOTES: the old root is then on top
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        syscalls.mount(".", "/", None, _MS_MOVE)
+        os.chroot(".")
+        calls = "chdir, mount, chroot"
+    else:
+        mount.unmount(".", detach=True)
+        calls = "chdir, pivot_root, umount"
+    os.chdir("/")
+    return calls
 
 
 def _read(process: subprocess.Popen[bytes]) -> bytes:
