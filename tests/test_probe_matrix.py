@@ -76,8 +76,9 @@ def drop_capabilities():
         raise OSError(ctypes.get_errno(), "capset")
 
 def become(user):
-    # May be root's alone.
-    import email.parser, overlaylab.bugreport, overlaylab.draw, overlaylab.jupyter.magics
+    # Modules that may be root's alone; those of importlib.metadata come when it is used.
+    import overlaylab.bugreport, overlaylab.draw, overlaylab.jupyter.magics
+    overlaylab.bugreport._version("pytest")
     os.setgroups([])
     os.setresgid(user, user, user)
     os.setresuid(user, user, user)
