@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
-from .layer import Entry, Layer, read_entry
+from .layer import Entry, Layer, read_entry, stored_bytes
 from .linux import xattrs
 from .lookup import Place, step, top
 from .text import Table, printable, size_text
@@ -38,7 +38,14 @@ class Change(NamedTuple):
 
 
 class Changes(list[Change]):
-    """A list of changes, printed a line each."""
+    """A list of changes, printed a line each.
+
+    Attributes:
+        stored (int): for all changes of an upper, the bytes of all files in it. Sizes do not
+            add up to this where a file has several names.
+    """
+
+    stored = 0
 
     def __repr__(self) -> str:
         return repr(Table([change.row() for change in self], empty="no changes"))
@@ -78,14 +85,20 @@ def read_changes(upper: Layer, lower: Sequence[Layer]) -> Changes:
         OSError: a directory cannot be read.
     """
     roots = [str(layer.path) for layer in lower]
-    found = Changes()
+    found: list[tuple[Change, Entry]] = []
     _collect(found, str(upper.path), "", roots, top(roots))
-    found.sort(key=attrgetter("path"))
-    return found
+    changes = Changes(change for change, _ in found)
+    changes.sort(key=attrgetter("path"))
+    changes.stored = stored_bytes(entry for _, entry in found)
+    return changes
 
 
 def _collect(
-    changes: Changes, directory: str, prefix: str, roots: Sequence[str], below: Sequence[Place]
+    changes: list[tuple[Change, Entry]],
+    directory: str,
+    prefix: str,
+    roots: Sequence[str],
+    below: Sequence[Place],
 ) -> None:
     with os.scandir(directory) as children:
         for child in children:
@@ -97,7 +110,7 @@ def _collect(
             hidden = found.visible if found else None
             kind = _kind(child.path, entry, hidden, found.places if found else ())
             if kind is not None:
-                changes.append(Change(kind, path, entry.size))
+                changes.append((Change(kind, path, entry.size), entry))
             if entry.kind == "directory":
                 places = _merging(entry, roots, below, found.places if found else ())
                 _collect(changes, child.path, path + "/", roots, places)

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -113,6 +113,11 @@ def read_entry(path: str, status: os.stat_result | None = None) -> Entry | None:
     if stat.S_ISCHR(mode) and status.st_rdev == 0:
         return Entry("whiteout", status, path)
     return Entry("other", status, path)
+
+
+def stored_bytes(entries: Iterable[Entry]) -> int:
+    """The bytes of all files among `entries`; a file of several names counts once."""
+    return sum({(one.stat.st_dev, one.stat.st_ino): one.size for one in entries}.values())
 
 
 class Layer:

@@ -349,7 +349,7 @@ class Overlay:
         """
         lab, upper = self._open_lab(), str(self.upper)
         now = self.changes()  # once: it can take as long as the commit
-        with progress(f"commit {name!r}", sum(change.size for change in now)) as count:
+        with progress(f"commit {name!r}", now.stored) as count:
             layer = lab.new_layer(name, lambda path: copy_tree(upper, str(path), count=count))
         self._step("Python", if_new=True, now=now)
         self._step(f"commit {name}", now=now)

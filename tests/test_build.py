@@ -33,6 +33,11 @@ def read(built: Build, path: str) -> str:
     return (built.layers[0].path / path).read_text()
 
 
+def test_a_file_of_two_names_makes_a_layer_no_larger(lab: Lab, base: Image):
+    built = made(lab, base, "RUN echo hello > a && ln a b\n")
+    assert built.steps[-1].bytes == 6
+
+
 def test_files_make_layers_and_the_rest_the_config(lab: Lab, base: Image):
     built = made(
         lab,

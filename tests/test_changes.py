@@ -300,3 +300,11 @@ def test_a_directory_renamed_twice_and_emptied(redirecting: Overlay):
     (redirecting.merged / "once").rename(redirecting.merged / "twice")
     shutil.rmtree(redirecting.merged / "twice")
     assert kinds(redirecting) == {"dir": "whiteout"}
+
+
+def test_a_file_of_two_names_is_stored_once(web: Overlay):
+    (web.merged / "file").write_bytes(bytes(1000))
+    os.link(web.merged / "file", web.merged / "other")
+    (web.merged / "more").write_bytes(bytes(1))
+    assert [one.size for one in web.changes()] == [1000, 1, 1000]
+    assert web.changes().stored == 1001

@@ -33,7 +33,7 @@ def touched(overlay: Overlay) -> bool:
 
 def stored(overlay: Overlay) -> int:
     """The bytes of all files in upper."""
-    return sum(change.size for change in overlay.changes())
+    return overlay.changes().stored
 
 
 def holds_data(overlay: Overlay) -> bool:
