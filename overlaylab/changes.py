@@ -84,9 +84,8 @@ def read_changes(upper: Layer, lower: Sequence[Layer]) -> Changes:
     Raises:
         OSError: a directory cannot be read.
     """
-    roots = [str(layer.path) for layer in lower]
     found: list[tuple[Change, Entry]] = []
-    _collect(found, str(upper.path), "", roots, top(roots))
+    _collect(found, upper, str(upper.path), "", lower, top(lower))
     changes = Changes(change for change, _ in found)
     changes.sort(key=attrgetter("path"))
     changes.stored = stored_bytes(entry for _, entry in found)
@@ -95,33 +94,36 @@ def read_changes(upper: Layer, lower: Sequence[Layer]) -> Changes:
 
 def _collect(
     changes: list[tuple[Change, Entry]],
+    upper: Layer,
     directory: str,
     prefix: str,
-    roots: Sequence[str],
+    lower: Sequence[Layer],
     below: Sequence[Place],
 ) -> None:
     with os.scandir(directory) as children:
         for child in children:
-            entry = read_entry(child.path, child.stat(follow_symlinks=False))
+            status = child.stat(follow_symlinks=False)
+            entry = read_entry(child.path, status, upper.prefixes)
             if entry is None:
                 continue
             path = prefix + child.name
-            found = step(roots, below, child.name) if below else None
+            found = step(lower, below, child.name) if below else None
             hidden = found.visible if found else None
-            kind = _kind(child.path, entry, hidden, found.places if found else ())
+            kind = _kind(upper, child.path, entry, hidden, found.places if found else ())
             if kind is not None:
                 changes.append((Change(kind, path, entry.size), entry))
             if entry.kind == "directory":
-                places = _merging(entry, roots, below, found.places if found else ())
-                _collect(changes, child.path, path + "/", roots, places)
+                places = _merging(entry, lower, below, found.places if found else ())
+                _collect(changes, upper, child.path, path + "/", lower, places)
 
 
 def _kind(
-    path: str, entry: Entry, hidden: Entry | None, places: Sequence[Place]
+    upper: Layer, path: str, entry: Entry, hidden: Entry | None, places: Sequence[Place]
 ) -> ChangeKind | None:
     """The kind of change that `entry` is; None for no change.
 
     Args:
+        upper: the layer that has it.
         path: where it is, really.
         entry: what upper has.
         hidden: what merged would show without it.
@@ -136,14 +138,15 @@ def _kind(
             return "added"
         if entry.opaque or hidden.kind != "directory":
             return "opaque"
-        return None if _same_attributes(path, entry, places[0].path, hidden) else "copied-up"
+        same = _same_attributes(upper, path, entry, places[0].path, hidden)
+        return None if same else "copied-up"
     if entry.metacopy:
         return "metadata"
     return "added" if hidden is None else "copied-up"
 
 
 def _merging(
-    entry: Entry, roots: Sequence[str], below: Sequence[Place], places: Sequence[Place]
+    entry: Entry, lower: Sequence[Layer], below: Sequence[Place], places: Sequence[Place]
 ) -> Sequence[Place]:
     """The directories below that an upper directory's content is compared with."""
     if entry.opaque:
@@ -151,17 +154,17 @@ def _merging(
     if entry.redirect is None:
         return places
     if not entry.redirect.startswith("/"):
-        return step(roots, below, entry.redirect).places
-    places = top(roots)
+        return step(lower, below, entry.redirect).places
+    places = top(lower)
     for part in entry.redirect.strip("/").split("/"):
-        places = step(roots, places, part).places
+        places = step(lower, places, part).places
     return places
 
 
-def _same_attributes(path: str, entry: Entry, other: str, below: Entry) -> bool:
+def _same_attributes(upper: Layer, path: str, entry: Entry, other: str, below: Entry) -> bool:
     ours, theirs = entry.stat, below.stat
     return (
         stat.S_IMODE(ours.st_mode) == stat.S_IMODE(theirs.st_mode)
         and (ours.st_uid, ours.st_gid) == (theirs.st_uid, theirs.st_gid)
-        and xattrs.of_user(path) == xattrs.of_user(other)
+        and xattrs.of_user(path, upper.prefixes) == xattrs.of_user(other, upper.prefixes)
     )

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -32,12 +32,15 @@ class Entry:
         stat: its lstat(2).
     """
 
-    __slots__ = ("_marks", "_path", "kind", "stat")
+    __slots__ = ("_marks", "_path", "_prefixes", "kind", "stat")
 
-    def __init__(self, kind: EntryKind, status: os.stat_result, path: str) -> None:
+    def __init__(
+        self, kind: EntryKind, status: os.stat_result, path: str, prefixes: Collection[str]
+    ) -> None:
         self.kind = kind
         self.stat = status
         self._path = path
+        self._prefixes = prefixes
         self._marks: dict[str, bytes] | None = None
 
     def __repr__(self) -> str:
@@ -48,7 +51,7 @@ class Entry:
         """Overlayfs's own xattrs of a file or directory, read when first asked for."""
         if self._marks is None:
             readable = self.kind in ("file", "directory")
-            self._marks = xattrs.marks(self._path) if readable else {}
+            self._marks = xattrs.marks(self._path, self._prefixes) if readable else {}
         return self._marks
 
     @property
@@ -79,7 +82,11 @@ class Entry:
         return self.stat.st_size if self.kind == "file" else 0
 
 
-def read_entry(path: str, status: os.stat_result | None = None) -> Entry | None:
+def read_entry(
+    path: str,
+    status: os.stat_result | None = None,
+    prefixes: Collection[str] = xattrs.PREFIXES,
+) -> Entry | None:
     """What `path` is to overlayfs; None where nothing is.
 
     A whiteout is a character device 0/0, or an empty file with the xattr
@@ -89,6 +96,7 @@ def read_entry(path: str, status: os.stat_result | None = None) -> Entry | None:
     Args:
         path: the real path.
         status: its lstat(2), if known already.
+        prefixes: of the xattrs that are overlayfs's own.
 
     Raises:
         OSError: it cannot be looked at.
@@ -102,17 +110,18 @@ def read_entry(path: str, status: os.stat_result | None = None) -> Entry | None:
             raise
     mode = status.st_mode
     if stat.S_ISREG(mode):
-        entry = Entry("file", status, path)
+        entry = Entry("file", status, path, prefixes)
         if status.st_size == 0 and "whiteout" in entry.marks:
-            return Entry("whiteout", status, path)
+            entry.kind = "whiteout"
         return entry
+    kind: EntryKind = "other"
     if stat.S_ISDIR(mode):
-        return Entry("directory", status, path)
-    if stat.S_ISLNK(mode):
-        return Entry("symlink", status, path)
-    if stat.S_ISCHR(mode) and status.st_rdev == 0:
-        return Entry("whiteout", status, path)
-    return Entry("other", status, path)
+        kind = "directory"
+    elif stat.S_ISLNK(mode):
+        kind = "symlink"
+    elif stat.S_ISCHR(mode) and status.st_rdev == 0:
+        kind = "whiteout"
+    return Entry(kind, status, path, prefixes)
 
 
 def stored_bytes(entries: Iterable[Entry]) -> int:
@@ -126,18 +135,27 @@ class Layer:
     Args:
         path: an existing directory.
         name: what diagrams and messages call it; the directory's name if not given.
+        prefixes: of the xattrs that are overlayfs's own in it. A layer by itself may have been
+            written by any mount; as part of a stack it is read as that mount reads it.
 
     Attributes:
         path (Path): the directory.
         name (str): its name.
+        prefixes (Collection[str]): as given.
 
     Raises:
         BadLower: `path` is no directory.
     """
 
-    def __init__(self, path: str | os.PathLike[str], name: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        name: str | None = None,
+        prefixes: Collection[str] = xattrs.PREFIXES,
+    ) -> None:
         self.path = Path(path).absolute()
         self.name = self.path.name if name is None else name
+        self.prefixes = prefixes
         self._check()
 
     def _check(self) -> None:
@@ -160,12 +178,12 @@ class Layer:
             place = os.path.join(place, parent)
             if os.path.islink(place):
                 return None
-        return read_entry(os.path.join(place, name))
+        return read_entry(os.path.join(place, name), prefixes=self.prefixes)
 
     def walk(self) -> Iterator[tuple[str, Entry]]:
         """All entries with their relative paths, each directory before what is in it, sorted."""
         self._check()  # it may have gone with its lab
-        yield from _walk(str(self.path), "")
+        yield from _walk(str(self.path), "", self.prefixes)
 
     def tree(self) -> Table:
         """A listing: a line per entry, whiteouts and opaque directories by name."""
@@ -186,17 +204,17 @@ def _describe(entry: Entry) -> str:
     return entry.kind
 
 
-def _walk(directory: str, prefix: str) -> Iterator[tuple[str, Entry]]:
+def _walk(directory: str, prefix: str, prefixes: Collection[str]) -> Iterator[tuple[str, Entry]]:
     with os.scandir(directory) as found:
         children = sorted(found, key=lambda child: child.name)
     for child in children:
-        entry = read_entry(child.path)
+        entry = read_entry(child.path, prefixes=prefixes)
         if entry is None:  # gone meanwhile, or a whiteout in a directory of one lower alone
             continue
         path = prefix + child.name
         yield path, entry
         if entry.kind == "directory":
-            yield from _walk(child.path, path + "/")
+            yield from _walk(child.path, path + "/", prefixes)
 
 
 def check_lowers(lower: object) -> None:

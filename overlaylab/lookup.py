@@ -57,11 +57,11 @@ class Found(NamedTuple):
         return self.entries[0][1]
 
 
-def step(roots: Sequence[str], places: Sequence[Place], name: str) -> Found:
+def step(layers: Sequence[Layer], places: Sequence[Place], name: str) -> Found:
     """Look for one component.
 
     Args:
-        roots: the real path of every layer, the top one first.
+        layers: every layer, the top one first.
         places: where the parent directory merges from, the top one first.
         name: the component.
     """
@@ -70,7 +70,7 @@ def step(roots: Sequence[str], places: Sequence[Place], name: str) -> Found:
     candidates = [Place(layer, f"{path}/{name}") for layer, path in places]
     while candidates:
         place = candidates.pop(0)
-        entry = read_entry(place.path)
+        entry = read_entry(place.path, prefixes=layers[place.layer].prefixes)
         if entry is None:
             continue
         directory = entry.kind == "directory"
@@ -82,11 +82,11 @@ def step(roots: Sequence[str], places: Sequence[Place], name: str) -> Found:
         if entry.opaque:
             break
         if entry.redirect is not None:
-            candidates = _redirected(roots, place, candidates, entry.redirect)
+            candidates = _redirected(layers, place, candidates, entry.redirect)
     return Found(entries, merging, candidates)
 
 
-def _data(roots: Sequence[str], found: Found) -> Place | None:
+def _data(layers: Sequence[Layer], found: Found) -> Place | None:
     """Where the data of the answer are, if it was copied up without them."""
     if found.visible is None or not found.visible.metacopy:
         return None
@@ -94,11 +94,11 @@ def _data(roots: Sequence[str], found: Found) -> Place | None:
     place, candidates = Place(number, ""), list(found.unasked)
     while entry.metacopy:
         if entry.redirect is not None:
-            candidates = _redirected(roots, place, candidates, entry.redirect)
+            candidates = _redirected(layers, place, candidates, entry.redirect)
         if not candidates:
             return None
         place = candidates.pop(0)
-        below = read_entry(place.path)
+        below = read_entry(place.path, prefixes=layers[place.layer].prefixes)
         if below is not None and below.kind != "file":
             return None
         entry = below or entry
@@ -106,23 +106,23 @@ def _data(roots: Sequence[str], found: Found) -> Place | None:
 
 
 def _redirected(
-    roots: Sequence[str], place: Place, candidates: Sequence[Place], redirect: str
+    layers: Sequence[Layer], place: Place, candidates: Sequence[Place], redirect: str
 ) -> list[Place]:
     """Where the layers below look on: under another name, or from the root of the layer."""
     if ".." in redirect.split("/"):
         return []
     if redirect.startswith("/"):
-        below = range(place.layer + 1, len(roots))
-        return [Place(number, roots[number] + redirect) for number in below]
+        below = range(place.layer + 1, len(layers))
+        return [Place(number, f"{layers[number].path}{redirect}") for number in below]
     return [
         Place(other.layer, os.path.join(os.path.dirname(other.path), redirect))
         for other in candidates
     ]
 
 
-def top(roots: Sequence[str]) -> list[Place]:
+def top(layers: Sequence[Layer]) -> list[Place]:
     """Where a look-up starts: the root of every layer."""
-    return [Place(number, root) for number, root in enumerate(roots)]
+    return [Place(number, str(layer.path)) for number, layer in enumerate(layers)]
 
 
 @dataclass(frozen=True)
@@ -196,14 +196,13 @@ def lookup(layers: Sequence[Layer], path: str) -> Lookup:
         layers: the stack.
         path: relative, with ``/``; already checked to stay inside.
     """
-    roots = [str(layer.path) for layer in layers]
-    places: Sequence[Place] = top(roots)
+    places: Sequence[Place] = top(layers)
     found = Found([], places)
     because = None
     *parents, name = parts = path.split("/")
     for depth, part in enumerate(parts):
         places = found.places
-        found = step(roots, places, part)
+        found = step(layers, places, part)
         if depth < len(parents) and any(_ends_search(entry) for _, entry in found.entries):
             because = "/".join(parts[: depth + 1])
     where = {place.layer: f"{place.path}/{name}" for place in places}
@@ -213,14 +212,14 @@ def lookup(layers: Sequence[Layer], path: str) -> Lookup:
         number: "hides" if entry.kind == "whiteout" else "merges" if position else "answers"
         for position, (number, entry) in enumerate(found.entries)
     }
-    data = _data(roots, found)
+    data = _data(layers, found)
     if data is not None:
         roles[data.layer] = "data"
         where[data.layer] = data.path
     asked: list[Asked] = []
     below = False
     for number, layer in reversed(list(enumerate(layers))):
-        at = where[number][len(roots[number]) + 1 :] if number in where else path
+        at = where[number][len(str(layer.path)) + 1 :] if number in where else path
         entry = layer.entry(at)
         if number not in roles:
             nothing: Role = "nothing" if number in asked_numbers else "unasked"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,8 @@ from .changes import Change, Changes, moved, moved_rows, read_changes
 from .errors import BadLower, NotMounted, OverlaylabError, ShellFailed, ShellTimeout
 from .history import History
 from .layer import Layer, check_lowers, check_path
+from .linux import xattrs
+from .linux.mount import mounted
 from .lookup import Lookup, lookup
 from .progress import progress
 from .text import Table, listed, printable
@@ -72,6 +74,7 @@ class Overlay:
         name (str): what ``%overlay`` calls it.
         lower (list[Layer]): the lowers, the top one first.
         lab (Lab | None): the lab it belongs to; None for an attached stack.
+        prefixes (Collection[str]): of the xattrs that are overlayfs's own in its layers.
     """
 
     def __init__(
@@ -83,9 +86,12 @@ class Overlay:
         work: Path | None = None,
         merged: Path | None = None,
         lab: Lab | None = None,
+        prefixes: Collection[str] | None = None,
     ) -> None:
         self.name = name
-        self.lower = list(lower)
+        #: Of its marks: what its mount does not look for is none, whatever a layer has.
+        self.prefixes = (xattrs.own_prefix(),) if prefixes is None else prefixes
+        self.lower = [Layer(layer.path, layer.name, self.prefixes) for layer in lower]
         self.lab = lab
         self._upper = upper
         self._work = work
@@ -104,7 +110,9 @@ class Overlay:
     ) -> Overlay:
         """Look at a stack that something else made, a running container's say.
 
-        It is only read: nothing is mounted, changed or cleaned up.
+        It is only read: nothing is mounted, changed or cleaned up. What is mounted at `merged`
+        says whether its marks are ``trusted.overlay.*`` or, with ``userxattr``,
+        ``user.overlay.*``; where nothing is, both are taken for marks.
 
         Args:
             lower: the lowers' directories, the top one first.
@@ -120,7 +128,8 @@ class Overlay:
         _tell_apart([layer for layer, one in zip(layers, lower, strict=True) if layer is not one])
         upper_path = Layer(upper).path
         merged_path = None if merged is None else Layer(merged).path
-        return cls(name, layers, upper=upper_path, merged=merged_path)
+        prefixes = xattrs.PREFIXES if merged_path is None else _prefixes_at(str(merged_path))
+        return cls(name, layers, upper=upper_path, merged=merged_path, prefixes=prefixes)
 
     def __repr__(self) -> str:
         parts = [f"lower={[layer.name for layer in self.lower]}"]
@@ -202,7 +211,8 @@ class Overlay:
     def layers(self) -> list[Layer]:
         """All layers, the top one first; the first is called ``upper`` where there is one."""
         self._refresh()
-        return [*([Layer(self._upper, "upper")] if self._upper else []), *self.lower]
+        upper = [Layer(self._upper, "upper", self.prefixes)] if self._upper else []
+        return [*upper, *self.lower]
 
     @property
     def options(self) -> Mapping[str, str]:
@@ -293,7 +303,7 @@ class Overlay:
         Raises:
             NotMounted: the overlay is read-only: it has no upper.
         """
-        return read_changes(Layer(self.upper, "upper"), self.lower)
+        return read_changes(Layer(self.upper, "upper", self.prefixes), self.lower)
 
     def lookup(self, path: str) -> Lookup:
         """Ask every layer for `path`, as the kernel does.
@@ -313,7 +323,7 @@ class Overlay:
             BadLower: there is no layer of that name.
         """
         if layer == "merged":
-            return Layer(self.merged, "merged").tree()
+            return Layer(self.merged, "merged", prefixes=()).tree()
         for one in self.layers:
             if one.name == layer:
                 return one.tree()
@@ -366,6 +376,14 @@ class Overlay:
         if self._merged is not None:
             lab.backend.unmount(self._merged)
             self._merged = None
+
+
+def _prefixes_at(merged: str) -> Collection[str]:
+    """The prefix that the overlay mounted at `merged` looks for; both if there is none."""
+    found = [one for one in mounted() if one.target == merged and one.fstype == "overlay"]
+    if not found:
+        return xattrs.PREFIXES
+    return (xattrs.PREFIXES["userxattr" in found[-1].options],)
 
 
 def _fence_note(lab: Lab) -> str:

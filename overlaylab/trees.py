@@ -63,7 +63,10 @@ def copy_tree(
 
 
 def copy_entry(
-    source: str, target: str, copy_data: Callable[[str, str], None] | None = None
+    source: str,
+    target: str,
+    copy_data: Callable[[str, str], None] | None = None,
+    merged: str | None = None,
 ) -> None:
     """Copy what is no directory; a regular file at `target` is overwritten in place.
 
@@ -71,11 +74,12 @@ def copy_entry(
         source: what to copy.
         target: where to.
         copy_data: copies the bytes of a file; all of them, if not given.
+        merged: see :func:`.xattrs.copy_of_user`. What is there is a whiteout to nobody.
 
     Raises:
         OSError: the filesystem refused.
     """
-    entry = read_entry(source)
+    entry = read_entry(source, prefixes=() if source == merged else xattrs.PREFIXES)
     if entry is None:
         raise FileNotFoundError(source)
     mode = entry.stat.st_mode
@@ -93,7 +97,7 @@ def copy_entry(
             os.symlink(os.readlink(source), target)
         else:
             os.mknod(target, mode, entry.stat.st_rdev)
-    copy_attributes(source, target)
+    copy_attributes(source, target, merged)
 
 
 def make_whiteout(path: str) -> None:
@@ -145,8 +149,12 @@ def _copy_data(source: str, target: str, count: Count | None = None) -> None:
                     count(written)
 
 
-def copy_attributes(source: str, target: str) -> None:
+def copy_attributes(source: str, target: str, merged: str | None = None) -> None:
     """Give `target` the owner, mode, xattrs and times of `source`; overlayfs's own marks aside.
+
+    Args:
+        source, target: a file or directory each.
+        merged: see :func:`.xattrs.copy_of_user`.
 
     Raises:
         OSError: the filesystem refused.
@@ -157,7 +165,7 @@ def copy_attributes(source: str, target: str) -> None:
         os.chown(target, status.st_uid, status.st_gid, follow_symlinks=False)
     if not stat.S_ISLNK(status.st_mode):
         os.chmod(target, stat.S_IMODE(status.st_mode))
-    xattrs.copy_of_user(source, target)
+    xattrs.copy_of_user(source, target, merged)
     os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns), follow_symlinks=False)
 
 

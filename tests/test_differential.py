@@ -12,6 +12,7 @@ and shown as listed by the tests at the end.
 from __future__ import annotations
 
 import errno
+import functools
 import os
 import shlex
 import stat
@@ -30,7 +31,8 @@ from overlaylab.draw.grid import read_grid
 from overlaylab.linux import xattrs
 from overlaylab.lookup import Lookup, lookup
 
-from .helpers import tree, write_text
+from .helpers import change, tree, write_text
+from .rights import MARKS
 
 #: A path by name, or the number of one among those that exist at that moment.
 Place = str | int
@@ -272,6 +274,28 @@ def excluded(overlay: Overlay, name: str, a: str, b: str) -> bool:
     )
 
 
+@functools.cache
+def kernel_keeps_marks() -> bool:
+    """May an attribute of a user have the name of a mark? Not before Linux 6.7."""
+    with Lab("marks", backend="kernel") as lab:
+        web = lab.mount("web", lower=[lab.layer("base")])
+        try:
+            os.setxattr(web.merged, MARKS + "opaque", b"y")
+        except OSError:
+            return False
+        return True
+
+
+def attributes(root: Path) -> dict[str, dict[str, bytes]]:
+    """The xattrs of everything in merged, those that look like marks included."""
+    found = {}
+    for path in walk(root):
+        place = str(root / path)
+        names = xattrs.names(place)
+        found[path] = {name: os.getxattr(place, name, follow_symlinks=False) for name in names}
+    return {path: named for path, named in found.items() if named}
+
+
 def leads_to_a_pipe(path: str) -> bool:
     within = (f"{path}/{name}" for name in walk(Path(path))) if os.path.isdir(path) else ()
     return any(Path(one).is_fifo() for one in (path, *within))
@@ -416,6 +440,7 @@ def roles(found: Lookup, opaque: set[str]) -> tuple[object, ...]:
 def compare(kernel: Overlay, emulated: Overlay, seen: set[str]) -> None:
     shown = tree(kernel.merged)
     assert tree(emulated.merged) == shown
+    assert attributes(emulated.merged) == attributes(kernel.merged)
     assert links(emulated.merged) == links(kernel.merged)
     assert emulated.changes() == kernel.changes()
     seen |= {path for path in shown if path}
@@ -510,6 +535,30 @@ def test_listed_a_hard_link_out_of_a_moved_directory(two: tuple[Overlay, Overlay
     assert links(emulated.merged) == {frozenset({"link", "away/file"})}
     assert emulated.changes() == kernel.changes()
     assert tree(emulated.merged) == tree(kernel.merged)
+
+
+def test_listed_an_attribute_of_a_user_that_looks_like_a_mark(two: tuple[Overlay, Overlay]) -> None:
+    assert "an attribute of a user that looks like a mark" in DIFFERENCES
+    kernel, emulated = two
+    keeps = kernel_keeps_marks()
+    for one in two if keeps else [emulated]:
+        os.setxattr(one.merged / "dir", MARKS + "opaque", b"y")
+        (one.merged / "empty").touch()
+        os.setxattr(one.merged / "empty", MARKS + "whiteout", b"y")
+    if not keeps:
+        with pytest.raises(OSError, match=os.strerror(errno.EOPNOTSUPP)):
+            os.setxattr(kernel.merged / "dir", MARKS + "opaque", b"y")
+    assert emulated.changes() == [change("copied-up", "dir"), change("added", "empty")]
+    assert xattrs.names(str(emulated.upper / "dir")) == [MARKS + "overlay.opaque"]
+    for one in two if keeps else [emulated]:
+        assert one.lookup("dir/file").answer == "base"
+        assert one.lab is not None
+        again = one.lab.mount("again", lower=[one.commit("frozen"), *one.lower])
+        assert (again.merged / "dir/file").exists()
+        assert attributes(again.merged) == attributes(one.merged)
+        assert again.changes() == []
+    if keeps:
+        assert kernel.changes() == emulated.changes()
 
 
 def test_listed_an_opaque_mark_over_nothing(two: tuple[Overlay, Overlay]) -> None:

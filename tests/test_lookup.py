@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from overlaylab import Lab, Overlay
+from overlaylab import Lab, Layer, Overlay
 from overlaylab.lookup import Lookup
 
 from .helpers import overlay_by_hand
@@ -274,3 +274,35 @@ def test_the_picture_follows_a_redirect(renamed: Overlay):
     )
     assert {"moved/", "moved/a"} <= set(renamed.diagram().grid.paths)
     assert ("moved/", "points to dir") in renamed.tree("upper").rows
+
+
+@pytest.mark.skipif(not REAL_ROOT, reason="trusted.* and user.* can be told apart by root only")
+def test_a_mark_that_the_mount_does_not_look_for_is_none(lab: Lab):
+    base = lab.layer("base", {"dir/below": "x", "deleted": "x"})
+    top = lab.layer("top", {"dir/above": "x"})
+    os.setxattr(top.path / "dir", "user.overlay.opaque", b"y")
+    web = lab.mount("web", lower=[top, base])
+    assert sorted(os.listdir(web.merged / "dir")) == ["above", "below"]
+    assert contents(web.lookup("dir")) == {"upper": None, "top": "directory", "base": "directory"}
+    assert web.lookup("dir/below").answer == "base"
+    (web.merged / "dir/below").unlink()
+    assert [(one.kind, one.path) for one in web.changes()] == [("whiteout", "dir/below")]
+    assert dict(Layer(top.path).walk())["dir"].opaque, "a layer by itself is any mount's"
+
+
+@pytest.mark.skipif(not REAL_ROOT, reason="a user namespace mounts with userxattr always")
+@pytest.mark.parametrize("options", [[], ["userxattr"]])
+def test_an_attached_stack_is_read_as_its_mount_was_told_to(directory: Path, options: list[str]):
+    base, upper, merged = (directory / name for name in ("base", "upper", "merged"))
+    for name in ("trusted", "user"):
+        for layer in (base, upper):
+            (layer / name).mkdir(parents=True)
+        (base / name / "below").touch()
+        os.setxattr(upper / name, f"{name}.overlay.opaque", b"y")
+    with overlay_by_hand(merged, [base], upper, directory / "work", *options):
+        shown = [name for name in ("trusted", "user") if os.listdir(merged / name)]
+        web = Overlay.attach(lower=[base], upper=upper, merged=merged)
+        assert [name for name in shown if web.lookup(f"{name}/below").answer] == shown
+        hidden = {"trusted", "user"} - set(shown)
+        assert len(hidden) == 1
+        assert {one.path for one in web.changes() if one.kind == "opaque"} == hidden

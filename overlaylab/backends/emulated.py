@@ -9,6 +9,9 @@ A change is told by identity (inode) and ctime, never by content: the kernel cop
 ``touch`` and ``chmod`` too. Three things leave no trace in them and are told by inotify: a file
 opened for writing and closed unchanged, an xattr set to the value that it has, and a directory
 moved away and back.
+
+A mark in merged is an attribute of a user's, as in Linux 6.7 and newer. In upper and the lowers
+marks have the prefix that the kernel backend would look for in this process.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BackendUnavailable
+from ..layer import Layer
 from ..linux import sandbox, xattrs
 from ..linux.mount import MountError
 from ..lookup import Place, step, top
@@ -63,6 +67,8 @@ DIFFERENCES = {
     "everybody, with EROFS",
     "permissions": "are those of the user; with a mount one is root in it",
     "/tmp": "is read-only to a script, as everything else is; $TMPDIR is there",
+    "an attribute of a user that looks like a mark": "is kept, as by Linux 6.7 and newer; older "
+    "kernels refuse it (EOPNOTSUPP)",
     "mount options": "are refused: metacopy, redirect_dir, index, volatile and all others",
 }
 
@@ -217,12 +223,13 @@ class _View:
     ) -> None:
         _permit_descriptors()
         self.merged, self.upper = str(merged), None if upper is None else str(upper)
-        self.roots = [str(path) for path in lower]
-        self.options = {"lowerdir": ":".join(self.roots)}
+        self.lower = [Layer(path, prefixes=(xattrs.own_prefix(),)) for path in lower]
+        self.options = {"lowerdir": ":".join(map(str, lower))}
         if upper is not None and work is not None:
             self.options |= {"upperdir": str(upper), "workdir": str(work)}
-        self._fill(self.merged, top(self.roots))
-        copy_attributes(self.roots[0] if self.upper is None else self.upper, self.merged)
+        self._fill(self.merged, top(self.lower))
+        root = str(lower[0]) if self.upper is None else self.upper
+        copy_attributes(root, self.merged, self.merged)
         self._latest = 0
         self._root = self._look(self.merged, pure=False)
         self._watch = _Watch()
@@ -240,18 +247,18 @@ class _View:
         """Copy what `places` show together into the directory `target`."""
         names = {name for place in places for name in os.listdir(place.path)}
         for name in sorted(names):
-            found = step(self.roots, places, name)
+            found = step(self.lower, places, name)
             if found.visible is None:
                 continue
             child = f"{target}/{name}"
             if found.places:
                 os.mkdir(child)
                 self._fill(child, found.places)
-                copy_attributes(found.places[0].path, child)
+                copy_attributes(found.places[0].path, child, child)
             else:
                 answering = found.entries[0][0]
                 parent = next(place.path for place in places if place.layer == answering)
-                copy_entry(f"{parent}/{name}", child)
+                copy_entry(f"{parent}/{name}", child, merged=child)
 
     def _look(self, path: str, *, pure: bool) -> _Node:
         """Remember `path` and all beneath as it is now."""
@@ -270,7 +277,7 @@ class _View:
         self._touched, self._moved, self._made = self._watch.read()
         self._links: dict[tuple[int, int], str] = {}
         self._latest = 0
-        if self._update("", self._root, top(self.roots)):
+        if self._update("", self._root, top(self.lower)):
             self._relink("", self._root)
         self._watch.forget_attributes()
         self._settle()
@@ -293,7 +300,7 @@ class _View:
                     changed = True
         if changed:
             os.makedirs(upper, exist_ok=True)
-            copy_attributes(merged, upper)
+            copy_attributes(merged, upper, merged)
         node.status = os.lstat(merged)
         self._latest = max(self._latest, node.status.st_ctime_ns)
         return changed
@@ -306,7 +313,7 @@ class _View:
         except FileNotFoundError:
             # Gone since the last look.
             self._forget(parent, name, upper)
-            if step(self.roots, places, name).visible is not None:
+            if step(self.lower, places, name).visible is not None:
                 os.makedirs(os.path.dirname(upper), exist_ok=True)
                 make_whiteout(upper)
             return True
@@ -316,19 +323,19 @@ class _View:
             self._forget(parent, name, upper)
             os.makedirs(os.path.dirname(upper), exist_ok=True)
             self._copy_new(merged, upper)
-            if directory and step(self.roots, places, name).visible is not None:
+            if directory and step(self.lower, places, name).visible is not None:
                 make_opaque(upper)
             parent.children[name] = self._look(merged, pure=True)
             return True
         if directory:
-            below = () if old.pure else step(self.roots, places, name).places
+            below = () if old.pure else step(self.lower, places, name).places
             return self._update(path, old, below)
         # A pipe or device that is opened is not copied up: it has no content in a layer.
         touched = path in self._touched and stat.S_ISREG(status.st_mode)
         if status.st_ctime_ns == old.status.st_ctime_ns and not touched:
             return False
         os.makedirs(os.path.dirname(upper), exist_ok=True)
-        copy_entry(merged, upper)
+        copy_entry(merged, upper, merged=merged)
         if not old.pure and stat.S_ISREG(status.st_mode):
             xattrs.set_mark(upper, "origin", b"")
         old.status = os.lstat(merged)
@@ -344,13 +351,13 @@ class _View:
 
     def _copy_new(self, merged: str, upper: str) -> None:
         if not stat.S_ISDIR(os.lstat(merged).st_mode):
-            copy_entry(merged, upper)
+            copy_entry(merged, upper, merged=merged)
             return
         os.mkdir(upper)
         with set_readable(merged):
             for name in os.listdir(merged):
                 self._copy_new(f"{merged}/{name}", f"{upper}/{name}")
-        copy_attributes(merged, upper)
+        copy_attributes(merged, upper, merged)
 
     def _relink(self, path: str, node: _Node) -> None:
         """Make the names of one file of merged the names of one file in upper too."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..image import Image
 from ..image.tarreader import unpack
+from ..layer import Layer
 
 #: How long Docker's short names are.
 _SHORT = 26
@@ -41,7 +42,7 @@ def engine_store(image: Image, directory: Path) -> Path:
         home.mkdir()
         (home / "diff").mkdir()
         if layer is not None:
-            unpack(layer.chunks(), str(home / "diff"), [str(directory / one) for one in below])
+            unpack(layer.chunks(), str(home / "diff"), [Layer(directory / one) for one in below])
         short = hashlib.sha256(name.encode()).hexdigest()[:_SHORT].upper()
         os.symlink(f"../{name}/diff", directory / "l" / short)
         (home / "link").write_text(short)

@@ -36,7 +36,10 @@ def diagrams(overlay: Overlay, limit: int = COLUMNS) -> list[tuple[Step, Diagram
         limit: about how many columns there may be.
     """
     sketches = [(step, step.upper) for step in overlay.history if step.upper is not None]
-    stacks = [Overlay.attach(lower=overlay.lower, upper=upper.path) for _, upper in sketches]
+    lower, prefixes = overlay.lower, overlay.prefixes
+    stacks = [
+        Overlay(overlay.name, lower, upper=upper.path, prefixes=prefixes) for _, upper in sketches
+    ]
     uppers = [list(upper.walk()) for _, upper in sketches]
     lowers = [list(layer.walk()) for layer in overlay.lower]  # the same at every step
     changed = set[str]().union(*(leaves([upper]) for upper in uppers))

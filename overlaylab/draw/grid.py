@@ -92,7 +92,7 @@ def all_columns(
     """A column for each leaf of its trees; see :func:`.fold`."""
     walks = [list(layer.walk()) for layer in overlay.layers]
     wanted = leaves(walks[:1]) if overlay.writable else ()
-    merged = Layer(overlay.merged, "merged") if overlay.mounted else None
+    merged = Layer(overlay.merged, "merged", prefixes=()) if overlay.mounted else None
     return fold(leaves(walks, merged), limit, shown, set(wanted))
 
 
@@ -180,7 +180,7 @@ def _column(overlay: Overlay, layers: Sequence[Layer], upper: Layer | None, path
     visible = seen if seen and seen.state == "visible" else None
     merged = Cell(visible.text, "visible") if visible else Cell("", "absent")
     if overlay.mounted:
-        live = Layer(overlay.merged, "merged")
+        live = Layer(overlay.merged, "merged", prefixes=())
         now = live.entry(path)
         merged = Cell(_text(live, path, now), "visible") if now else Cell("", "absent")
     directory = any(asked.found in ("directory", "opaque directory") for asked in found.asked)

@@ -263,8 +263,7 @@ class Image:
 
 
 def _filler(layer: ImageLayer, below: Sequence[Layer], count: Count) -> Callable[[Path], None]:
-    roots = [str(one.path) for one in below]
-    return lambda path: unpack(counted(layer.chunks(), count), str(path), roots)
+    return lambda path: unpack(counted(layer.chunks(), count), str(path), below)
 
 
 def time_text(seconds: int) -> str:

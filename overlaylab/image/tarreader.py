@@ -20,7 +20,7 @@ from typing import Literal
 from zlib import adler32
 
 from ..errors import BadImage
-from ..layer import read_entry
+from ..layer import Layer, read_entry
 from ..lookup import Place, step, top
 from ..text import printable
 from ..trees import copy_attributes, make_opaque, make_whiteout, remove_tree
@@ -354,7 +354,7 @@ def clean(name: str) -> str:
     return path
 
 
-def unpack(chunks: Iterable[bytes], target: str, below: Sequence[str] = ()) -> None:
+def unpack(chunks: Iterable[bytes], target: str, below: Sequence[Layer] = ()) -> None:
     """Make the empty directory `target` the layer that a tar holds.
 
     Whiteouts and opaque marks become overlayfs's own. Left out are devices, which an
@@ -365,7 +365,7 @@ def unpack(chunks: Iterable[bytes], target: str, below: Sequence[str] = ()) -> N
     Args:
         chunks: the tar, cut anywhere.
         target: the directory.
-        below: the directories of the layers beneath it, the top one first.
+        below: the layers beneath it, the top one first.
 
     Raises:
         BadImage: an entry is not what an honest tar has; `target` is then of no use.
@@ -388,7 +388,7 @@ def unpack(chunks: Iterable[bytes], target: str, below: Sequence[str] = ()) -> N
 class _Maker:
     """A directory that is being filled from a tar."""
 
-    def __init__(self, target: str, below: Sequence[str]) -> None:
+    def __init__(self, target: str, below: Sequence[Layer]) -> None:
         self._target = target
         self._below = below
         #: Real directories, made here: nothing else can be in their place.

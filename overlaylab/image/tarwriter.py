@@ -123,7 +123,7 @@ def _extra(place: str, path: str, kind: EntryKind) -> list[tuple[bytes, bytes]]:
                 "layer below, which the tar of a layer cannot say: work in a mount without "
                 "metacopy and redirect_dir."
             )
-        if mark is None and name not in _LOCAL:
+        if not name.startswith((*xattrs.PREFIXES, *_LOCAL)):
             value = os.getxattr(place, name, follow_symlinks=False)
             found.append((b"SCHILY.xattr." + os.fsencode(name), value))
     return found
