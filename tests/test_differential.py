@@ -15,8 +15,12 @@ import errno
 import functools
 import os
 import shlex
+import shutil
+import socket
 import stat
 import subprocess
+import sys
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -28,11 +32,11 @@ from overlaylab import Lab, Layer, Overlay
 from overlaylab.backends.emulated import DIFFERENCES
 from overlaylab.draw.fold import Column
 from overlaylab.draw.grid import read_grid
-from overlaylab.linux import xattrs
+from overlaylab.linux import syscalls, xattrs
 from overlaylab.lookup import Lookup, lookup
 
 from .helpers import change, tree, write_text
-from .rights import MARKS
+from .rights import MARKS, REAL_ROOT
 
 #: A path by name, or the number of one among those that exist at that moment.
 Place = str | int
@@ -66,7 +70,13 @@ ONE_PATH = {
     "rm -f": "rm -f {a}",
     "mkdir": "mkdir {a}",
     "mkdir -p": "mkdir -p {a}",
+    "mkdir setgid": "mkdir -m 2755 {a}",
+    "setgid": "chmod 2775 {a}",
     "mkfifo": "mkfifo {a}",
+    "use a pipe": "[ -p {a} ] || exit 9; cat {a} > /dev/null & printf %s {text} > {a}; wait",
+    "mknod": "mknod {a} c 1 3",
+    # Refused by the kernel, and taken away at the next look: a listed difference.
+    "mknod 0 0": "mknod {a} c 0 0 || :",
     "make again": "rm -r {a} && mkdir {a}",
     "make again and fill": "rm -r {a}; mkdir {a} && printf %s {text} > {a}/b",
     "write again": "rm -r {a}; printf %s {text} > {a}",
@@ -83,12 +93,38 @@ TWO_PATHS = {
     "mv": "mv {a} {b}",
     "mv -T": "mv -T {a} {b}",
     "mv -f": "mv -f {a} {b}/",
+    "mv -b": "mv -b {a} {b}",
+    "mv -bT": "mv -bT {a} {b}",
     "cp": "cp {a} {b}",
     "cp -a": "cp -a {a} {b}",
     "cp -aT": "cp -aT {a} {b}",
     "cp --remove": "cp -a --remove-destination {a} {b}",
     "tar": "tar cf ../../../tmp/t -C {a} . && mkdir -p {b} && tar xf ../../../tmp/t -C {b}",
     "swap": "mv -T {a} away && mv -T {b} {a}; mv -T away {b}",
+}
+
+
+_GIT = "git -c gc.auto=0"
+#: Real programs: what they do is the same at any time, and so is what they write. The index of
+#: git holds inode numbers.
+PROGRAMS = {
+    "git": f"git init -q --template= -b main {{a}} && cd {{a}} && printf %s {{text}} > g && "
+    f"{_GIT} add g && {_GIT} commit -q --allow-empty -m x; s=$?; rm -f .git/index; exit $s",
+    "git mv": f"cd {{a}} && {_GIT} init -q --template= -b main && {_GIT} add -A . && "
+    f"{_GIT} mv a b && {_GIT} commit -q -m x; s=$?; rm -f .git/index; exit $s",
+    "sqlite3": "sqlite3 {a} 'create table if not exists t(x); insert into t values(1);'",
+    "sqlite3 wal": "sqlite3 {a} 'pragma journal_mode=wal; create table if not exists u(x); "
+    "insert into u values(1); drop table u; vacuum;'",
+    "dpkg-deb": "dpkg-deb -x $GOODS/tiny.deb {a}",
+    "dpkg": "mkdir -p {a}/var/lib/dpkg/updates {a}/var/lib/dpkg/info && "
+    'touch {a}/var/lib/dpkg/status && dpkg --root="$PWD"/{a} --log=/dev/null '
+    "--force-not-root,unsafe-io,script-chrootless -i $GOODS/tiny.deb",
+    "pip": "$PYTHON -m pip install -q --no-index --no-compile --no-deps --no-cache-dir "
+    "--root-user-action ignore --target {a} $GOODS/tiny-1-py3-none-any.whl",
+    "make": "printf 'all: o/x o/y\no/%%: | o\n\tprintf %%s $@ > $@\no:\n\tmkdir o\n' | "
+    "make -s -C {a} -f -",
+    "rsync": "rsync -ac --delete {a}/ {b}/",
+    "tar x": "tar xf $GOODS/tiny.tar -C {a} --overwrite-dir",
 }
 
 
@@ -112,6 +148,21 @@ def replace(path: str, _: str, text: str) -> None:
     os.replace(path + "~", path)
 
 
+def look_like_a_mark(prefix: str) -> Callable[[str, str, str], None]:
+    kinds = ["opaque", "whiteout", "redirect", "metacopy", "origin"]
+    return lambda path, _, text: os.setxattr(path, prefix + kinds[len(text) % 5], b"y")
+
+
+def bind(path: str, _: str, __: str) -> None:
+    """Make a socket, whose address holds 107 bytes at most."""
+    parent = os.open(os.path.dirname(path), os.O_PATH)
+    try:
+        with socket.socket(socket.AF_UNIX) as one:
+            one.bind(f"/proc/self/fd/{parent}/{os.path.basename(path)}")
+    finally:
+        os.close(parent)
+
+
 PYTHON: dict[str, Callable[[str, str, str], None]] = {
     "py create": write(os.O_WRONLY | os.O_CREAT | os.O_EXCL),
     "py overwrite": write(os.O_WRONLY | os.O_CREAT | os.O_TRUNC),
@@ -126,9 +177,12 @@ PYTHON: dict[str, Callable[[str, str, str], None]] = {
     "py touch": lambda path, _, __: os.utime(path, (1, 1), follow_symlinks=False),
     "py xattr": lambda path, _, text: os.setxattr(path, "user.note", text[:20].encode()),
     "py no xattr": lambda path, _, __: os.removexattr(path, "user.note"),
+    "py mark": look_like_a_mark(MARKS),
+    "py mark of another": look_like_a_mark("user.overlay." if REAL_ROOT else "trusted.overlay."),
     "py unlink": lambda path, _, __: os.unlink(path),
     "py rmdir": lambda path, _, __: os.rmdir(path),
     "py mkdir": lambda path, _, __: os.mkdir(path),
+    "py bind": bind,
     "py mkfifo": lambda path, _, __: os.mkfifo(path),
     "py mkdir, rmdir": lambda path, _, __: (os.mkdir(path), os.rmdir(path)),  # type: ignore
     "py rename": rename_file,
@@ -143,27 +197,39 @@ names = st.sampled_from(COMMON * 4 + UNUSUAL)
 paths = st.lists(names, min_size=1, max_size=3).map("/".join) | st.just(DEEP)
 existing = st.integers(0, 30)
 every_name = sorted(set(ONE_PATH) | set(TWO_PATHS) | set(PYTHON))
+installed = [name for name in PROGRAMS if shutil.which(name.split()[0]) or name == "pip"]
 linking = {"hard link", "hard link over", "py link"}
 
 #: A reader or writer of a pipe would wait for the other end. These do not open it.
 LEAVE_PIPES_CLOSED = {
     *("chmod", "chmod -R", "touch", "touch -d", "unlink", "rmdir", "rm -r", "rm -f", "mkdir"),
     *("mkdir -p", "mkfifo", "make again", "there and back", "symlink", "symlink over"),
-    *("hard link", "hard link over", "mv", "mv -T", "mv -f", "swap"),
+    *("hard link", "hard link over", "mv", "mv -T", "mv -f", "mv -b", "mv -bT", "swap"),
+    *("mkdir setgid", "setgid", "use a pipe", "mknod", "mknod 0 0"),
     *(name for name in PYTHON if name.startswith("py ")),
 }
 
 
 #: A file of a lower under another name has an origin in the kernel alone: a listed difference.
-MOVE_FILES = {*linking, "mv", "mv -T", "mv -f", "swap", "py rename"}
+MOVE_FILES = {
+    *(*linking, "mv", "mv -T", "mv -f", "mv -b", "mv -bT", "swap", "py rename"),
+    *PROGRAMS,
+}
+
+#: A device can be opened on the stand-in alone: a listed difference.
+OPEN_DEVICES = {"py overwrite", "py write into", "py append", "py open", "py open and create"}
 
 
 def is_file(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 
+def is_directory(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
+
+
 def is_empty(path: Path) -> bool:
-    return path.is_dir() and not path.is_symlink() and not os.listdir(path)
+    return is_directory(path) and not os.listdir(path)
 
 
 def has_note(path: Path) -> bool:
@@ -172,6 +238,12 @@ def has_note(path: Path) -> bool:
 
 #: What a step that few paths suit is tried on, where there is one.
 SUITS: dict[str, Callable[[Path], bool]] = {
+    "setgid": is_directory,
+    "git mv": is_directory,
+    "make": is_directory,
+    "rsync": is_directory,
+    "tar x": is_directory,
+    "use a pipe": Path.is_fifo,
     "rmdir": is_empty,
     "py rmdir": is_empty,
     "truncate": is_file,
@@ -197,8 +269,19 @@ moves = ["mv", "mv -T", "there and back", "swap", "rm -r", "make again", "cp -a"
 moving = st.tuples(st.sampled_from(moves), existing, existing | paths, texts)
 shared = ["hard link", "hard link over", "py link", "cp -a", "py rename", "symlink over"]
 linked = st.tuples(st.sampled_from(shared), existing, paths, texts)
-suited = st.tuples(st.sampled_from(sorted(SUITS)), existing, existing, texts)
-steps = st.one_of(steps_of(every_name), making, moving, linked, suited, steps_of(every_name))
+suited = st.tuples(st.sampled_from(sorted(SUITS.keys() - PROGRAMS)), existing, existing, texts)
+unusual = ["mkdir setgid", "setgid", "mkfifo", "use a pipe", "mknod", "mknod 0 0", "py bind"]
+marks = ["py mark", "py mark of another"]
+special = st.tuples(
+    st.sampled_from([*unusual, *marks, "mv -b", "mv -bT"]),
+    existing | paths,
+    existing | paths,
+    texts,
+)
+often = [steps_of(every_name), making, moving, linked, suited, special, steps_of(every_name)]
+#: A program takes as long as many other steps.
+rarely = st.tuples(st.sampled_from(installed), existing | paths, existing, texts)
+steps = st.one_of(*often * 8, rarely)
 
 contents = st.dictionaries(
     st.lists(names, min_size=1, max_size=4).map("/".join), st.none() | texts, max_size=6
@@ -206,7 +289,9 @@ contents = st.dictionaries(
 layer_steps = st.one_of(
     steps_of([name for name in every_name if name in PYTHON and name not in linking]),
     st.tuples(
-        st.sampled_from(["make again", "make again and fill", "rm -r", "write again", "mv"]),
+        st.sampled_from(
+            ["make again", "make again and fill", "rm -r", "write again", "mv", "setgid", "mkfifo"]
+        ),
         existing,
         existing | paths,
         texts,
@@ -260,12 +345,21 @@ def excluded(overlay: Overlay, name: str, a: str, b: str) -> bool:
     first, second = os.path.realpath(root / a), os.path.realpath(root / b)
     if name not in LEAVE_PIPES_CLOSED and any(map(leads_to_a_pipe, (first, second))):
         return True
-    if name not in TWO_PATHS and name != "there and back":
+    if name in OPEN_DEVICES and Path(first).is_char_device():
+        return True
+    if name == "py mark":
+        return not kernel_keeps_marks()
+    if name.startswith("mv -b") and any(
+        os.path.isdir(root / one) and one and has_lower_part(overlay, one)
+        for one in (b, os.path.join(b, os.path.basename(a)))
+    ):
+        return True  # a backup of a directory that cannot be renamed
+    if name not in TWO_PATHS and name not in ("there and back", "rsync"):
         return False
     if not os.path.isdir(first) and not os.path.isdir(second):
         return False
     inside = f"{second}/".startswith(f"{first}/") or f"{first}/".startswith(f"{second}/")
-    if inside and name.startswith(("cp", "tar", "swap")):
+    if inside and name.startswith(("cp", "tar", "swap", "rsync")):
         return True  # a directory copied into itself
     # A directory moved away from links to the files in it.
     moved = [a, b] if name == "swap" else [a]
@@ -286,19 +380,13 @@ def kernel_keeps_marks() -> bool:
         return True
 
 
-def attributes(root: Path) -> dict[str, dict[str, bytes]]:
-    """The xattrs of everything in merged, those that look like marks included."""
-    found = {}
-    for path in walk(root):
-        place = str(root / path)
-        names = xattrs.names(place)
-        found[path] = {name: os.getxattr(place, name, follow_symlinks=False) for name in names}
-    return {path: named for path, named in found.items() if named}
-
-
 def leads_to_a_pipe(path: str) -> bool:
+    """Or to a device, or a socket."""
     within = (f"{path}/{name}" for name in walk(Path(path))) if os.path.isdir(path) else ()
-    return any(Path(one).is_fifo() for one in (path, *within))
+    return any(
+        Path(one).is_fifo() or Path(one).is_char_device() or Path(one).is_socket()
+        for one in (path, *within)
+    )
 
 
 def has_lower_part(overlay: Overlay, path: str) -> bool:
@@ -327,6 +415,46 @@ def resolve(overlay: Overlay, step: Step) -> tuple[str, str, str, str] | None:
     return None if excluded(overlay, name, *found) else (name, *found, text)
 
 
+#: No configuration of a user's, and no time of its own.
+ENVIRONMENT = {
+    **{"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "LC_ALL": "C", "TZ": "UTC"},
+    **{"HOME": "/nowhere", "PYTHON": sys.executable, "PYTHONDONTWRITEBYTECODE": "1"},
+    **{"PIP_CONFIG_FILE": "/dev/null", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+    **{"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"},
+    **{f"GIT_{who}_NAME": "x" for who in ("AUTHOR", "COMMITTER")},
+    **{f"GIT_{who}_EMAIL": "x@localhost" for who in ("AUTHOR", "COMMITTER")},
+    **{f"GIT_{who}_DATE": "@1 +0000" for who in ("AUTHOR", "COMMITTER")},
+}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def goods(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What the real programs unpack and install."""
+    place = tmp_path_factory.mktemp("goods")
+    ENVIRONMENT["GOODS"] = str(place)
+    tiny = place / "tiny"
+    for directory in ("a", "b/a", "DEBIAN"):
+        (tiny / directory).mkdir(parents=True)
+    for path in ("a/b", "a/c", "b/a/c"):
+        (tiny / path).write_text(path)
+    os.link(tiny / "a/b", tiny / "b/c")
+    subprocess.run(["tar", "cf", place / "tiny.tar", "-C", tiny, "a", "b"], check=True)
+    facts = "Package: tiny\nVersion: 1\nArchitecture: all\nMaintainer: x\nDescription: x\n"
+    (tiny / "DEBIAN/control").write_text(facts)
+    if shutil.which("dpkg-deb"):
+        command = ["dpkg-deb", "--root-owner-group", "-Znone", "-b", tiny, place / "tiny.deb"]
+        subprocess.run(command, check=True, capture_output=True)
+    facts = "Metadata-Version: 2.1\nName: tiny\nVersion: 1\n"
+    wheel = "Wheel-Version: 1.0\nGenerator: x\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    with zipfile.ZipFile(place / "tiny-1-py3-none-any.whl", "w") as file:
+        for name, text in {
+            **{"a/__init__.py": "", "b.py": "x = 1\n"},
+            **{"tiny-1.dist-info/METADATA": facts, "tiny-1.dist-info/WHEEL": wheel},
+            "tiny-1.dist-info/RECORD": "a/__init__.py,,\nb.py,,\ntiny-1.dist-info/RECORD,,\n",
+        }.items():
+            file.writestr(zipfile.ZipInfo(name), text)
+
+
 def perform(root: Path, step: tuple[str, str, str, str]) -> str:
     """What came of it: an exit status, or the name of an errno."""
     name, a, b, text = step
@@ -336,7 +464,7 @@ def perform(root: Path, step: tuple[str, str, str, str]) -> str:
         except OSError as error:
             return errno.errorcode[error.errno or 0]
         return "0"
-    script = (ONE_PATH.get(name) or TWO_PATHS[name]).format(
+    script = {**ONE_PATH, **TWO_PATHS, **PROGRAMS}[name].format(
         a=shlex.quote(f"./{a}"),
         b=shlex.quote(f"./{b}"),
         text=shlex.quote(text),
@@ -347,7 +475,7 @@ def perform(root: Path, step: tuple[str, str, str, str]) -> str:
     done = subprocess.run(
         ["sh", "-c", script],
         cwd=root,
-        env={"PATH": os.environ["PATH"], "LC_ALL": "C", "TZ": "UTC"},
+        env=ENVIRONMENT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=20,
@@ -437,6 +565,16 @@ def roles(found: Lookup, opaque: set[str]) -> tuple[object, ...]:
     return found.answer, asked
 
 
+def attributes(root: Path) -> dict[str, dict[str, bytes]]:
+    """The xattrs of everything in merged, those that look like marks included."""
+    found = {}
+    for path in walk(root):
+        place = str(root / path)
+        names = xattrs.names(place)
+        found[path] = {name: os.getxattr(place, name, follow_symlinks=False) for name in names}
+    return {path: named for path, named in found.items() if named}
+
+
 def compare(kernel: Overlay, emulated: Overlay, seen: set[str]) -> None:
     shown = tree(kernel.merged)
     assert tree(emulated.merged) == shown
@@ -477,6 +615,7 @@ def compare_layers(kernel: Overlay, emulated: Overlay, below: Tree) -> None:
         again = one.lab.mount("again", lower=[layer, *one.lower], upper=False)
         # The root is not a layer's: it is that of upper, which is new.
         assert {**tree(again.merged), "": None} == {**merged, "": None}
+        assert attributes(again.merged) == attributes(one.merged)
 
 
 @settings(
@@ -506,6 +645,8 @@ def test_a_random_sequence_shows_the_same_on_both(
                 note(f"{found}: {outcome}")
                 event(f"{found[0]}: {'done' if outcome == '0' else 'refused'}")
                 assert perform(emulated.merged, found) == outcome, found
+                if found[0] == "mknod 0 0":
+                    emulated.changes()
                 moved |= outcome == "0" and found[0] in MOVE_FILES
             note("look")
             compare(kernel, emulated, seen)
@@ -537,6 +678,136 @@ def test_listed_a_hard_link_out_of_a_moved_directory(two: tuple[Overlay, Overlay
     assert tree(emulated.merged) == tree(kernel.merged)
 
 
+def test_listed_a_moved_directory_that_cannot_be_removed(two: tuple[Overlay, Overlay]) -> None:
+    assert "mv of a directory that cannot be removed" in DIFFERENCES
+    for one in two:
+        done = subprocess.run(["chattr", "+i", "dir/file"], cwd=one.merged, capture_output=True)
+        if done.returncode:
+            pytest.skip("this filesystem, or this user, makes no file immutable")
+        subprocess.run(["mv", "dir", "away"], cwd=one.merged, capture_output=True)
+        left = "away/file" if one is two[1] else "dir/file"
+        subprocess.run(["chattr", "-i", left], cwd=one.merged, check=True)
+    kernel, emulated = two
+    assert sorted(os.listdir(kernel.merged)) == ["away", "dir"]
+    assert os.listdir(emulated.merged) == ["away"]
+
+
+def test_listed_a_backup_of_a_directory(two: tuple[Overlay, Overlay]) -> None:
+    assert "mv --backup over a directory" in DIFFERENCES
+    kernel, emulated = two
+    run(two, "mkdir new; mv -bT new dir || :")
+    assert sorted(os.listdir(kernel.merged)) == ["dir", "new"]
+    assert sorted(os.listdir(emulated.merged)) == ["dir", "dir~"]
+    assert excluded(kernel, "mv -bT", "new", "dir")
+    assert excluded(kernel, "mv -b", "else/dir", "")
+
+
+def test_a_directory_moved_into_one_with_setgid_is_what_mv_would_have_made(
+    kernel_lab: Lab,
+) -> None:
+    base = kernel_lab.layer("base", {"plain/in/": None, "sticky/in/": None, "setgid/in/": None})
+    os.chmod(base.path / "sticky", 0o1755)
+    os.chmod(base.path / "setgid", 0o2750)
+    with Lab("stand-in", backend="emulated") as other:
+        two = kernel_lab.mount("web", lower=[base]), other.mount("web", lower=[base])
+        run(two, "mkdir -m 2755 to; mkdir new; mv plain sticky setgid new to")
+        kernel, emulated = two
+        assert emulated.changes() == kernel.changes()
+        assert tree(emulated.merged) == tree(kernel.merged)
+        assert tree(emulated.upper) == tree(kernel.upper)
+        run(two, "mv to/plain to/other; mv to/other to/plain; mv to/setgid new/")
+        assert emulated.changes() == kernel.changes()
+        assert tree(emulated.merged) == tree(kernel.merged)
+
+
+def test_listed_a_whiteout_in_a_directory_that_one_lower_alone_has(kernel_lab: Lab) -> None:
+    assert "a whiteout in a directory that one lower alone has" in DIFFERENCES
+    top, base = (
+        kernel_lab.layer("top", {"a/x": "x", "b/x": "x"}),
+        kernel_lab.layer("base", {"b/": None}),
+    )
+    for directory in ("a", "b"):
+        os.mknod(top.path / directory / "gone", stat.S_IFCHR, os.makedev(0, 0))
+    with Lab("stand-in", backend="emulated") as other:
+        two = [lab.mount("web", lower=[top, base]) for lab in (kernel_lab, other)]
+        kernel, emulated = two
+        assert [sorted(os.listdir(one.merged / "a")) for one in two] == [["gone", "x"], ["x"]]
+        assert [os.listdir(one.merged / "b") for one in two] == [["x"], ["x"]]
+        assert not os.path.lexists(kernel.merged / "a/gone")
+        assert tree(emulated.merged) == tree(kernel.merged)
+        assert emulated.lookup("a/gone") == kernel.lookup("a/gone")
+        # Once the directory is in upper, the kernel looks at each name before it lists it.
+        run((kernel, emulated), "touch a")
+        assert [os.listdir(one.merged / "a") for one in two] == [["x"], ["x"]]
+
+
+def test_listed_a_device_0_0_made_in_merged(two: tuple[Overlay, Overlay]) -> None:
+    assert "mknod of a device 0/0" in DIFFERENCES
+    kernel, emulated = two
+    with pytest.raises(PermissionError):
+        os.mknod(kernel.merged / "dir/new", stat.S_IFCHR, os.makedev(0, 0))
+    os.mknod(emulated.merged / "dir/new", stat.S_IFCHR, os.makedev(0, 0))
+    run(two, "rm dir/file; touch other")
+    os.mknod(emulated.merged / "dir/file", stat.S_IFCHR, os.makedev(0, 0))
+    assert emulated.changes() == kernel.changes()
+    assert tree(emulated.merged) == tree(kernel.merged)
+    assert emulated.lookup("dir/new") == kernel.lookup("dir/new")
+
+
+def rename_and_leave_a_whiteout(root: Path, old: str, new: str) -> None:
+    renameat2 = {"x86_64": 316, "aarch64": 276}.get(os.uname().machine)
+    if renameat2 is None:
+        pytest.skip("the number of renameat2(2) is not known here")
+    old_path, new_path = (os.fsencode(root / name) for name in (old, new))
+    syscalls.syscall(renameat2, syscalls.AT_FDCWD, old_path, syscalls.AT_FDCWD, new_path, 4)
+
+
+def test_listed_a_rename_that_leaves_a_whiteout(two: tuple[Overlay, Overlay]) -> None:
+    assert "RENAME_WHITEOUT" in DIFFERENCES
+    kernel, emulated = two
+    with pytest.raises(OSError, match=os.strerror(errno.EINVAL)):
+        rename_and_leave_a_whiteout(kernel.merged, "dir/file", "dir/new")
+    rename_and_leave_a_whiteout(emulated.merged, "dir/file", "dir/new")
+    os.rename(kernel.merged / "dir/file", kernel.merged / "dir/new")
+    assert emulated.changes() == kernel.changes()
+    assert tree(emulated.merged) == tree(kernel.merged)
+
+
+def test_listed_a_file_without_a_name(two: tuple[Overlay, Overlay]) -> None:
+    assert "O_TMPFILE" in DIFFERENCES
+    for one in two:
+        try:
+            os.close(os.open(one.merged / "dir", os.O_TMPFILE | os.O_RDWR))
+        except OSError:
+            pytest.skip("overlayfs has O_TMPFILE since Linux 6.3")
+    assert [os.listdir(one.upper) for one in two] == [["dir"], []]
+    assert two[0].changes() == two[1].changes() == []
+
+
+@pytest.mark.skipif(not REAL_ROOT, reason="only root may make devices")
+def test_listed_a_device_that_is_opened(two: tuple[Overlay, Overlay]) -> None:
+    assert "a device" in DIFFERENCES
+    run(two, "mknod null c 1 3")
+    kernel, emulated = two
+    assert emulated.changes() == kernel.changes()
+    assert (emulated.merged / "null").read_bytes() == b""
+    with pytest.raises(PermissionError):
+        (kernel.merged / "null").read_bytes()
+
+
+def test_listed_a_layer_of_a_mount_with_metacopy(kernel_lab: Lab) -> None:
+    assert "a file of a layer without its data" in DIFFERENCES
+    top, base = kernel_lab.layer("top", {"file": b""}), kernel_lab.layer("base", {"file": "data"})
+    os.truncate(top.path / "file", 4)
+    os.setxattr(top.path / "file", MARKS + "metacopy", b"")
+    with Lab("stand-in", backend="emulated") as other:
+        kernel, emulated = (lab.mount("web", lower=[top, base]) for lab in (kernel_lab, other))
+        with pytest.raises(PermissionError):
+            (kernel.merged / "file").read_bytes()
+        assert (emulated.merged / "file").read_bytes() == bytes(4)
+        assert emulated.lookup("file") == kernel.lookup("file")
+
+
 def test_listed_an_attribute_of_a_user_that_looks_like_a_mark(two: tuple[Overlay, Overlay]) -> None:
     assert "an attribute of a user that looks like a mark" in DIFFERENCES
     kernel, emulated = two
@@ -559,6 +830,46 @@ def test_listed_an_attribute_of_a_user_that_looks_like_a_mark(two: tuple[Overlay
         assert again.changes() == []
     if keeps:
         assert kernel.changes() == emulated.changes()
+
+
+def test_listed_a_pipe_that_is_open_at_a_look(kernel_lab: Lab) -> None:
+    assert "a pipe that was written to" in DIFFERENCES
+    base = kernel_lab.layer("base")
+    os.mkfifo(base.path / "pipe")
+    with Lab("stand-in", backend="emulated") as other:
+        two = kernel_lab.mount("web", lower=[base]), other.mount("web", lower=[base])
+        held = [os.open(one.merged / "pipe", os.O_RDWR) for one in two]
+        for one in held:
+            os.write(one, b"x")
+        changed = [[change.path for change in one.changes()] for one in two]
+        for one in held:
+            os.close(one)
+        assert changed == [[], ["pipe"]]
+
+
+def test_a_pipe_is_copied_up_by_all_but_its_use(kernel_lab: Lab) -> None:
+    base = kernel_lab.layer("base")
+    scripts = {
+        "used": "cat {} & echo x > {}; wait",
+        "held": "exec 3<> {}",
+        "touched": "touch {}",
+        "changed": "chmod 600 {}",
+        "linked": "ln {} {}.link",
+        "moved": "mv {} away; mv away {}",
+        "read again": "touch -a {}",
+        "written again": "touch -m {}",
+    }
+    for name in scripts:
+        os.mkfifo(base.path / name)
+    with Lab("stand-in", backend="emulated") as other:
+        two = kernel_lab.mount("web", lower=[base]), other.mount("web", lower=[base])
+        for name, script in scripts.items():
+            run(two, script.replace("{}", f"'{name}'"))
+        kernel, emulated = two
+        changed = [one.path for one in kernel.changes()]
+        assert not {"used", "held"} & set(changed)
+        assert {"touched", "changed"} <= set(changed)
+        assert emulated.changes() == kernel.changes()
 
 
 def test_listed_an_opaque_mark_over_nothing(two: tuple[Overlay, Overlay]) -> None:

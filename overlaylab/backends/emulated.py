@@ -8,7 +8,10 @@ opaque directories, hard links.
 A change is told by identity (inode) and ctime, never by content: the kernel copies up for
 ``touch`` and ``chmod`` too. Three things leave no trace in them and are told by inotify: a file
 opened for writing and closed unchanged, an xattr set to the value that it has, and a directory
-moved away and back.
+moved away and back. It also tells what has changed a pipe: one that was only written to is not
+copied up. All else is told by looking at every entry of merged, each time, for inotify(7) does
+not see what is written through a mapping. Nor can it say that nobody has one: of two opens of a
+file in a row it tells once.
 
 A mark in merged is an attribute of a user's, as in Linux 6.7 and newer. In upper and the lowers
 marks have the prefix that the kernel backend would look for in this process.
@@ -18,11 +21,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import glob
 import os
 import resource
+import shutil
 import stat
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -50,7 +57,23 @@ if TYPE_CHECKING:
 #: need the kernel's way carry the tag ``kernel-only``.
 DIFFERENCES = {
     "rename(2) of a directory": "works; the kernel refuses it for a directory with a lower part "
-    "(EXDEV), and mv then copies and deletes, with the same upperdir in the end",
+    "(EXDEV), and mv then copies and deletes. The next look leaves what mv would have left",
+    "mv of a directory that cannot be removed": "works; the kernel's is copied, and then stays",
+    "mv --backup over a directory": "works; the kernel refuses to rename the one with a lower part "
+    "that is in the way (EXDEV), and mv gives up",
+    "a whiteout in a directory that one lower alone has": "does not show; the kernel lists the "
+    "name, with nothing there, and rm -r then fails",
+    "mknod of a device 0/0": "works, and the next look takes it away; the kernel refuses to make a "
+    "whiteout in merged (EPERM)",
+    "RENAME_WHITEOUT": "renames; the kernel refuses it (EINVAL)",
+    "O_TMPFILE": "copies nothing up; the kernel copies the directory up in which the file is made",
+    "a device": "can be opened; the kernel backend mounts with nodev",
+    "a pipe that was written to": "is copied up if it is still open at the next look; by the "
+    "kernel never",
+    "a file of a layer without its data": "shows zeros; the kernel refuses to open it without the "
+    "option metacopy",
+    "an attribute of a user that looks like a mark": "is kept, as by Linux 6.7 and newer; older "
+    "kernels refuse it (EOPNOTSUPP)",
     "a file mapped before its copy-up": "shows what is written; the kernel's mapping stays stale",
     "a file open for writing": "is copied up when it is closed; by the kernel when it is opened",
     "hard links of a lower layer": "are separate files in merged, as after a copy-up; the kernel "
@@ -67,8 +90,6 @@ DIFFERENCES = {
     "everybody, with EROFS",
     "permissions": "are those of the user; with a mount one is root in it",
     "/tmp": "is read-only to a script, as everything else is; $TMPDIR is there",
-    "an attribute of a user that looks like a mark": "is kept, as by Linux 6.7 and newer; older "
-    "kernels refuse it (EOPNOTSUPP)",
     "mount options": "are refused: metacopy, redirect_dir, index, volatile and all others",
 }
 
@@ -231,6 +252,8 @@ class _View:
         root = str(lower[0]) if self.upper is None else self.upper
         copy_attributes(root, self.merged, self.merged)
         self._latest = 0
+        #: The directories that have a lower part, and were not moved since.
+        self._unmoved: set[tuple[int, int]] = set()
         self._root = self._look(self.merged, pure=False)
         self._watch = _Watch()
         self._watch.add_all(self.merged, self._root)
@@ -266,6 +289,8 @@ class _View:
         node = _Node(path, status, pure=pure)
         self._latest = max(self._latest, status.st_ctime_ns)
         if stat.S_ISDIR(status.st_mode):
+            if not pure:
+                self._unmoved.add((status.st_dev, status.st_ino))
             for name in os.listdir(path):
                 node.children[name] = self._look(f"{path}/{name}", pure=pure)
         return node
@@ -274,7 +299,7 @@ class _View:
         """Bring upper up to date."""
         if self.upper is None:
             return
-        self._touched, self._moved, self._made = self._watch.read()
+        self._touched, self._moved, self._made, self._told = self._watch.read()
         self._links: dict[tuple[int, int], str] = {}
         self._latest = 0
         if self._update("", self._root, top(self.lower)):
@@ -308,10 +333,8 @@ class _View:
     def _update_child(self, path: str, name: str, parent: _Node, places: Sequence[Place]) -> bool:
         merged, upper = f"{self.merged}{path}", f"{self.upper}{path}"
         old = parent.children.get(name)
-        try:
-            status = os.lstat(merged)
-        except FileNotFoundError:
-            # Gone since the last look.
+        status = _status(merged)
+        if status is None:  # gone since the last look
             self._forget(parent, name, upper)
             if step(self.lower, places, name).visible is not None:
                 os.makedirs(os.path.dirname(upper), exist_ok=True)
@@ -322,7 +345,8 @@ class _View:
         if old is None or not old.same(status) or made_anew:
             self._forget(parent, name, upper)
             os.makedirs(os.path.dirname(upper), exist_ok=True)
-            self._copy_new(merged, upper)
+            setgid = os.lstat(os.path.dirname(merged)).st_mode & stat.S_ISGID
+            self._copy_new(merged, upper, setgid=setgid)
             if directory and step(self.lower, places, name).visible is not None:
                 make_opaque(upper)
             parent.children[name] = self._look(merged, pure=True)
@@ -330,9 +354,13 @@ class _View:
         if directory:
             below = () if old.pure else step(self.lower, places, name).places
             return self._update(path, old, below)
-        # A pipe or device that is opened is not copied up: it has no content in a layer.
-        touched = path in self._touched and stat.S_ISREG(status.st_mode)
-        if status.st_ctime_ns == old.status.st_ctime_ns and not touched:
+        regular = stat.S_ISREG(status.st_mode)
+        if status.st_ctime_ns == old.status.st_ctime_ns and not (regular and path in self._touched):
+            return False
+        # A pipe or device that is used is not copied up: it has no content in a layer.
+        if not regular and self._was_used(path, old.status, status):
+            old.status = status
+            self._latest = max(self._latest, status.st_ctime_ns)
             return False
         os.makedirs(os.path.dirname(upper), exist_ok=True)
         copy_entry(merged, upper, merged=merged)
@@ -349,14 +377,45 @@ class _View:
         if os.path.lexists(upper):
             remove_tree(upper)
 
-    def _copy_new(self, merged: str, upper: str) -> None:
-        if not stat.S_ISDIR(os.lstat(merged).st_mode):
+    def _was_used(self, path: str, old: os.stat_result, now: os.stat_result) -> bool:
+        """Was a pipe or device written to, which sets both times, and nothing else done to it?"""
+        facts = [(one.st_mode, one.st_uid, one.st_gid, one.st_nlink) for one in (old, now)]
+        return (
+            path in self._touched
+            and path not in self._told
+            and now.st_mtime_ns == now.st_ctime_ns
+            and facts[0] == facts[1]
+        )
+
+    def _copy_new(self, merged: str, upper: str, *, setgid: int) -> None:
+        """Copy what is new to `upper`.
+
+        A directory that has a lower part was moved. The kernel refuses that (EXDEV), and mv makes
+        another: it gets the bit S_ISGID by itself where its parent has it. Files in it, and
+        directories without a lower part, are moved.
+
+        Args:
+            merged: what to copy.
+            upper: where to.
+            setgid: S_ISGID if what is made there gets that bit, or 0.
+        """
+        status = _status(merged)
+        if status is None:
+            return
+        if not stat.S_ISDIR(status.st_mode):
             copy_entry(merged, upper, merged=merged)
             return
         os.mkdir(upper)
+        key, mode = (status.st_dev, status.st_ino), stat.S_IMODE(status.st_mode)
+        within = mode & stat.S_ISGID
+        if key in self._unmoved:
+            self._unmoved.remove(key)
+            within = setgid
+            if setgid and not mode & ~0o777 and _keeps_setgid(self.merged):
+                os.chmod(merged, mode | setgid)
         with set_readable(merged):
             for name in os.listdir(merged):
-                self._copy_new(f"{merged}/{name}", f"{upper}/{name}")
+                self._copy_new(f"{merged}/{name}", f"{upper}/{name}", setgid=within)
         copy_attributes(merged, upper, merged)
 
     def _relink(self, path: str, node: _Node) -> None:
@@ -397,6 +456,47 @@ def _clock_of_files() -> int:
     if sys.platform.startswith("linux"):
         return time.clock_gettime_ns(_CLOCK_REALTIME_COARSE)
     return time.time_ns() - 20_000_000
+
+
+def _status(path: str) -> os.stat_result | None:
+    """The lstat(2) of `path` in merged; None where nothing is.
+
+    A device 0/0 would be a whiteout. The kernel refuses to make one in merged (EPERM), and what
+    was made here is taken away.
+    """
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    if stat.S_ISCHR(status.st_mode) and status.st_rdev == 0:
+        os.unlink(path)
+        return None
+    return status
+
+
+@functools.cache
+def _keeps_setgid(merged: str) -> bool:
+    """Does this machine's mv leave a directory that it makes the bit that this gets by itself?
+
+    GNU's does if it sets the mode by an ACL alone, which newer ones precede by chmod(2) (gnulib's
+    qcopy-acl.c). ``cp -a`` does as mv, and can be tried within one filesystem.
+
+    Args:
+        merged: on the filesystem in question.
+    """
+    program = shutil.which("cp")
+    if program is None:
+        return False
+    with tempfile.TemporaryDirectory(dir=os.path.dirname(merged)) as place:
+        for name in ("one", "other"):
+            os.mkdir(f"{place}/{name}")
+        os.chmod(f"{place}/one", 0o755)
+        os.chmod(f"{place}/other", 0o2755)
+        command = [program, "-a", f"{place}/one", f"{place}/other/"]
+        subprocess.run(command, capture_output=True, check=False)
+        with contextlib.suppress(OSError):
+            return bool(os.lstat(f"{place}/other/one").st_mode & stat.S_ISGID)
+    return False
 
 
 def _permit_descriptors() -> None:
@@ -441,14 +541,15 @@ class _Watch:
         """Forget what a look itself does: it changes modes, to read what may not be read."""
         self._waiting = [one for one in self._events() if not one.mask & self._flags.ATTRIB]
 
-    def read(self) -> tuple[set[str], set[str], set[str]]:
+    def read(self) -> tuple[set[str], set[str], set[str], set[str]]:
         """What happened since the last call.
 
         Returns:
             The files closed after writing with all that was given attributes, the directories
-            moved away, and the files made anew (which may have got the inode number of the one
-            before).
+            moved away, the files made anew (which may have got the inode number of the one
+            before), and all to which something happened but being written to.
         """
+        told: set[str] = set()
         touched: set[str] = set()
         moved: set[str] = set()
         made: set[str] = set()
@@ -456,6 +557,8 @@ class _Watch:
         for event in self._events():
             directory = self._paths.get(event.wd, "")
             path = f"{directory}/{event.name}" if event.name else directory
+            if not event.mask & self._flags.CLOSE_WRITE:
+                told.add(path)
             if event.mask & self._flags.ATTRIB:
                 touched.add(path)
             elif event.mask & self._flags.ISDIR:
@@ -473,7 +576,7 @@ class _Watch:
                     made.add(path)
             elif event.mask & self._flags.CLOSE_WRITE:
                 touched.add(path)
-        return touched, moved, made
+        return touched, moved, made, told
 
     def close(self) -> None:
         """Stop watching."""
