@@ -418,7 +418,7 @@ def resolve(overlay: Overlay, step: Step) -> tuple[str, str, str, str] | None:
 #: No configuration of a user's, and no time of its own.
 ENVIRONMENT = {
     **{"PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin", "LC_ALL": "C", "TZ": "UTC"},
-    **{"HOME": "/nowhere", "PYTHON": sys.executable, "PYTHONDONTWRITEBYTECODE": "1"},
+    **{"PYTHON": sys.executable, "PYTHONDONTWRITEBYTECODE": "1"},
     **{"PIP_CONFIG_FILE": "/dev/null", "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
     **{"GIT_CONFIG_GLOBAL": "/dev/null", "GIT_CONFIG_NOSYSTEM": "1"},
     **{f"GIT_{who}_NAME": "x" for who in ("AUTHOR", "COMMITTER")},
@@ -431,7 +431,7 @@ ENVIRONMENT = {
 def goods(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What the real programs unpack and install."""
     place = tmp_path_factory.mktemp("goods")
-    ENVIRONMENT["GOODS"] = str(place)
+    ENVIRONMENT["HOME"] = ENVIRONMENT["GOODS"] = str(place)
     tiny = place / "tiny"
     for directory in ("a", "b/a", "DEBIAN"):
         (tiny / directory).mkdir(parents=True)
