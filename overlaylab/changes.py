@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from operator import attrgetter
 from typing import Literal, NamedTuple
 
-from .layer import Entry, Layer, read_entry, stored_bytes
+from .layer import Entry, Layer, Stored, read_entry
 from .linux import xattrs
 from .lookup import Place, step, top
 from .text import Table, printable, size_text
@@ -84,16 +84,16 @@ def read_changes(upper: Layer, lower: Sequence[Layer]) -> Changes:
     Raises:
         OSError: a directory cannot be read.
     """
-    found: list[tuple[Change, Entry]] = []
-    _collect(found, upper, str(upper.path), "", lower, top(lower))
-    changes = Changes(change for change, _ in found)
+    changes, stored = Changes(), Stored()
+    _collect(changes, stored, upper, str(upper.path), "", lower, top(lower))
     changes.sort(key=attrgetter("path"))
-    changes.stored = stored_bytes(entry for _, entry in found)
+    changes.stored = stored.bytes
     return changes
 
 
 def _collect(
-    changes: list[tuple[Change, Entry]],
+    changes: Changes,
+    stored: Stored,
     upper: Layer,
     directory: str,
     prefix: str,
@@ -111,10 +111,11 @@ def _collect(
             hidden = found.visible if found else None
             kind = _kind(upper, child.path, entry, hidden, found.places if found else ())
             if kind is not None:
-                changes.append((Change(kind, path, entry.size), entry))
+                changes.append(Change(kind, path, entry.size))
+                stored.add(entry)
             if entry.kind == "directory":
                 places = _merging(entry, lower, below, found.places if found else ())
-                _collect(changes, upper, child.path, path + "/", lower, places)
+                _collect(changes, stored, upper, child.path, path + "/", lower, places)
 
 
 def _kind(

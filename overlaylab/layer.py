@@ -6,7 +6,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -124,9 +124,25 @@ def read_entry(
     return Entry(kind, status, path, prefixes)
 
 
-def stored_bytes(entries: Iterable[Entry]) -> int:
-    """The bytes of all files among `entries`; a file of several names counts once."""
-    return sum({(one.stat.st_dev, one.stat.st_ino): one.size for one in entries}.values())
+class Stored:
+    """Sums up what the files of a layer take; one of several names counts once.
+
+    Attributes:
+        bytes: the sum so far.
+    """
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._linked: set[int] = set()
+
+    def add(self, entry: Entry) -> None:
+        """Count `entry`, which is of the layer."""
+        if entry.kind == "file":
+            if entry.stat.st_nlink > 1:
+                if entry.stat.st_ino in self._linked:
+                    return
+                self._linked.add(entry.stat.st_ino)
+            self.bytes += entry.stat.st_size
 
 
 class Layer:

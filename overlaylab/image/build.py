@@ -25,7 +25,7 @@ from pathlib import Path
 
 from ..errors import BadDockerfile
 from ..lab import Lab
-from ..layer import Content, Layer, make_directories, stored_bytes, write_content
+from ..layer import Content, Layer, Stored, make_directories, write_content
 from ..linux.sandbox import Root
 from ..overlay import Overlay
 from ..text import Table, printable, shortened, size_text
@@ -443,7 +443,10 @@ class _Builder:
         stage.layers.append(layer)
         stage.image_layers.append(ImageLayer.of(layer))
         stage.history.append(_made_by(one.text))
-        size = stored_bytes(entry for _, entry in layer.walk())
+        stored = Stored()
+        for _, entry in layer.walk():
+            stored.add(entry)
+        size = stored.bytes
         note = f"layer {layer.name}, {size_text(size)}" + (", cached" if cached else "")
         self._steps.append(BuildStep(one.text, layer, size, cached, note))
 
