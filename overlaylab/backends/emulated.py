@@ -63,8 +63,8 @@ DIFFERENCES = {
     "that is in the way (EXDEV), and mv gives up",
     "a whiteout in a directory that one lower alone has": "does not show; the kernel lists the "
     "name, with nothing there, and rm -r then fails",
-    "mknod of a device 0/0": "works, and the next look takes it away; the kernel refuses to make a "
-    "whiteout in merged (EPERM)",
+    "mknod of a device 0/0": "works, which copies its directory up, and the next look takes it "
+    "away; the kernel refuses to make a whiteout in merged (EPERM)",
     "RENAME_WHITEOUT": "renames; the kernel refuses it (EINVAL)",
     "O_TMPFILE": "copies nothing up; the kernel copies the directory up in which the file is made",
     "a device": "can be opened; the kernel backend mounts with nodev",
