@@ -67,7 +67,8 @@ def test_with_nothing_mounted_it_says_what_to_do(cell: Kernel):
 
 def test_the_doctor_has_a_line_for_each_thing(cell: Kernel):
     lines = cell.run("%overlay doctor").text.splitlines()
-    topics = ("python", "system", "user", "backend", "labs live in", "shell cells", "diagrams")
+    topics = ("python", "system", "user", "backend", "mounts by", "labs live in", "shell cells",
+              "diagrams")  # fmt: skip
     assert len(lines) == len(topics)
     for line, topic in zip(lines, topics, strict=True):
         assert line.startswith(topic)

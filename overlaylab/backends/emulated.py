@@ -65,6 +65,7 @@ DIFFERENCES = {
     "name, with nothing there, and rm -r then fails",
     "mknod of a device 0/0": "works, which copies its directory up, and the next look takes it "
     "away; the kernel refuses to make a whiteout in merged (EPERM)",
+    "an immutable file of a layer": "can be changed and deleted; the kernel refuses it (EPERM)",
     "RENAME_WHITEOUT": "renames; the kernel refuses it (EINVAL)",
     "O_TMPFILE": "copies nothing up; the kernel copies the directory up in which the file is made",
     "a device": "can be opened; the kernel backend mounts with nodev",
