@@ -261,7 +261,7 @@ def test_an_interrupt_stops_it(web: Overlay):
         web.sh(f"echo x > before; sleep {seconds}; echo x > after")
     thread.join()
     assert time.monotonic() - started < 5
-    assert processes("sleep", seconds) == []
+    assert eventually(lambda: processes("sleep", seconds) == [])
     assert web.changes() == [change("added", "before", 2)]
 
 
