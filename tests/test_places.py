@@ -5,6 +5,7 @@ tmpfs, ramfs and overlayfs are in test_scratch.py.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -51,20 +52,26 @@ def run(*command: str) -> None:
         lacking(command[0], done.stderr.strip())
 
 
-@pytest.fixture(params=list(DISKS))
-def disk(request: pytest.FixtureRequest, directory: Path) -> Iterator[Path]:
+@contextlib.contextmanager
+def made(directory: Path, fstype: str, *options: str) -> Iterator[Path]:
     """An empty filesystem of that type, in a file."""
-    make, size = DISKS[request.param]
+    make, size = DISKS[fstype]
     image, place = directory / "image", directory / "disk"
     with open(image, "wb") as file:
         file.truncate(size << 20)
-    run(*make, str(image))
+    run(*make, *options, str(image))
     place.mkdir()
-    run("mount", "-t", request.param, "-o", "loop", str(image), str(place))
+    run("mount", "-t", fstype, "-o", "loop", str(image), str(place))
     try:
         yield place
     finally:
         mount.unmount(str(place))  # EBUSY, if a lab had left anything there
+
+
+@pytest.fixture(params=list(DISKS))
+def disk(request: pytest.FixtureRequest, directory: Path) -> Iterator[Path]:
+    with made(directory, request.param) as place:
+        yield place
 
 
 @pytest.fixture
@@ -96,6 +103,15 @@ def test_a_disk_filesystem_takes_real_mounts(disk: Path):
     with Lab("lesson", scratch=disk) as lab:
         assert lab.backend.name == "kernel"
         lesson(lab)
+
+
+def test_a_disk_whose_directories_know_no_types_is_refused(directory: Path):
+    """On such a one (an XFS of before 2014, say) a directory cannot be removed with its whiteouts."""
+    with (
+        made(directory, "ext4", "-O", "^filetype") as place,
+        pytest.raises(ScratchRefused, match=r"types of their entries \(d_type\)"),
+    ):
+        Lab("lesson", scratch=place)
 
 
 def test_a_fuse_filesystem_is_refused_with_the_place_and_the_reason(fuse: Path):

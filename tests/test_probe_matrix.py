@@ -22,7 +22,7 @@ from overlaylab.linux import mount
 from .helpers import tmpfs
 from .rights import REAL_ROOT
 
-#: Seconds that the choice may take.
+#: Seconds that the choice may take, the fastest of three.
 QUICK = 0.3
 
 # The pieces of the child's program. Refusals come before or after the launcher's work.
@@ -106,14 +106,19 @@ from overlaylab.errors import OverlaylabError
 if CANDIDATES is not None:
     probe._CANDIDATES, probe._ROOM = tuple(CANDIDATES), 0
 report = {}
-began = time.perf_counter()
-try:
-    choice = probe.choose()
-except OverlaylabError as error:
-    report |= {"error": type(error).__name__, "why": str(error), "backend": "none"}
-else:
-    report |= {"backend": choice.backend.name, "why": choice.backend.why}
-report["seconds"] = time.perf_counter() - began
+times = []
+for _ in range(3):  # another program may have had the processor in one of them
+    probe._usual.cache_clear()
+    began = time.perf_counter()
+    try:
+        choice = probe.choose()
+    except OverlaylabError as error:
+        answer = {"error": type(error).__name__, "why": str(error), "backend": "none"}
+    else:
+        answer = {"backend": choice.backend.name, "why": choice.backend.why}
+    times.append(time.perf_counter() - began)
+report |= answer
+report["seconds"] = min(times)
 report["doctor"] = repr(doctor())
 from overlaylab import bugreport
 bugreport._CANDIDATES = probe._CANDIDATES

@@ -381,15 +381,23 @@ def _trial(directory: str, *, user_xattrs: bool = False) -> Refusal | None:
     for part in parts.values():
         os.mkdir(part)
     os.mkdir(os.path.join(parts["lower"], "remade"))
-    with open(os.path.join(parts["lower"], "deleted"), "w"):
-        pass
+    for file in ("deleted", "remade/file"):
+        with open(os.path.join(parts["lower"], file), "w"):
+            pass
     stack = mount.Stack(
         [parts["lower"]], parts["upper"], parts["work"], namespaces.in_user_namespace()
     )
     mount.mount_overlay(parts["merged"], stack)
     try:
         os.unlink(os.path.join(parts["merged"], "deleted"))
-        os.rmdir(os.path.join(parts["merged"], "remade"))
+        os.unlink(os.path.join(parts["merged"], "remade/file"))
+        try:
+            os.rmdir(os.path.join(parts["merged"], "remade"))
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:
+                raise
+            # The kernel clears whiteouts away, which it knows by d_type (getdents(2)).
+            return Refusal("its directories do not tell the types of their entries (d_type)")
         os.mkdir(os.path.join(parts["merged"], "remade"))
         if user_xattrs and not takes_user_xattrs(os.path.join(parts["merged"], "remade")):
             return Refusal("its files take no xattrs of users")

@@ -207,8 +207,10 @@ def _start(lower: list[str], home: Path, script: str, name: str) -> Container:
         mount.make_private()
     with step("a name of its own", "sethostname"):
         socket.sethostname(name)
-    with step("the image's layers below upper", "fsopen, fsconfig, fsmount, move_mount"):
+    with step("the image's layers below upper") as calls:
         mount.mount_overlay(str(merged), mount.Stack(lower, str(upper), str(work), userxattr))
+        new = "fsopen, fsconfig, fsmount, move_mount"
+        calls.append("mount" if mount.working_way == "mount(2)" else new)
     with step("merged becomes /") as calls:
         calls.append(_become_root(merged))
     with step("the program", "clone, execve, up to its first line"):

@@ -111,7 +111,7 @@ _KNOWN_REASONS = re.compile(
     "|this kernel has no Landlock"
     "|the kernel permits this to real root only"
     "|only root can (be|become) somebody else"
-    "|.* came with Linux [56]"
+    "|.* (came with|since) Linux [56]"
     "|no overlay can be mounted here: .*, as before Linux 5.11"
     "|needs Linux 6"
     "|(kernel|root)-only cell"
