@@ -106,7 +106,7 @@ def test_a_disk_filesystem_takes_real_mounts(disk: Path):
 
 
 def test_a_disk_whose_directories_know_no_types_is_refused(directory: Path):
-    """On such a one (an XFS of before 2014, say) a directory cannot be removed with its whiteouts."""
+    """An XFS of before 2014, say: there a directory cannot be removed with its whiteouts."""
     with (
         made(directory, "ext4", "-O", "^filetype") as place,
         pytest.raises(ScratchRefused, match=r"types of their entries \(d_type\)"),
