@@ -354,7 +354,7 @@ def excluded(overlay: Overlay, name: str, a: str, b: str) -> bool:
     # A directory moved away from links to the files in it.
     moved = [a, b] if name == "swap" else [a]
     return name.startswith(("mv", "there", "swap")) and any(
-        has_lower_part(overlay, one) and has_links_outside(root, one) for one in moved
+        has_lower_part(overlay, one) and has_links_outside(overlay, one) for one in moved
     )
 
 
@@ -384,11 +384,11 @@ def has_lower_part(overlay: Overlay, path: str) -> bool:
     return any(one.layer != "upper" and one.role in ("answers", "merges") for one in found.asked)
 
 
-def has_links_outside(root: Path, directory: str) -> bool:
-    if not os.path.isdir(root / directory) or os.path.islink(root / directory):
+def has_links_outside(overlay: Overlay, directory: str) -> bool:
+    if not is_directory(overlay.merged / directory):
         return False
     prefix = os.path.normpath(directory) + "/"
-    for group in links(root):
+    for group in linked_names(overlay):
         within = [path.startswith(prefix) for path in group]
         if any(within) and not all(within):
             return True
@@ -488,6 +488,15 @@ def links(root: Path) -> set[frozenset[str]]:
     return {frozenset(group) for group in groups.values() if len(group) > 1}
 
 
+def linked_names(overlay: Overlay) -> set[frozenset[str]]:
+    """Which names of merged are links to one file.
+
+    In a user namespace the kernel numbers the names of a file that was copied up differently, a
+    listed difference: there upper tells.
+    """
+    return links(overlay.merged if REAL_ROOT else overlay.upper)
+
+
 def make_layers(lab: Lab, made: Sequence[object]) -> list[Layer]:
     """The layers, the top one first."""
     layers: list[Layer] = []
@@ -570,7 +579,7 @@ def compare(kernel: Overlay, emulated: Overlay, seen: set[str]) -> None:
     shown = tree(kernel.merged)
     assert tree(emulated.merged) == shown
     assert attributes(emulated.merged) == attributes(kernel.merged)
-    assert links(emulated.merged) == links(kernel.merged)
+    assert linked_names(emulated) == linked_names(kernel)
     assert emulated.changes() == kernel.changes()
     seen |= {path for path in shown if path}
     opaque = {change.path for change in kernel.changes() if change.kind == "opaque"}
@@ -861,6 +870,16 @@ def test_a_pipe_is_copied_up_by_all_but_its_use(kernel_lab: Lab) -> None:
         assert not {"used", "held"} & set(changed)
         assert {"touched", "changed"} <= set(changed)
         assert emulated.changes() == kernel.changes()
+
+
+def test_listed_the_numbers_of_hard_links_in_a_user_namespace(two: tuple[Overlay, Overlay]) -> None:
+    assert "the inode number of a hard link" in DIFFERENCES
+    run(two, ": >> dir/file; ln dir/file link")
+    both = {frozenset({"dir/file", "link"})}
+    kernel, emulated = two
+    assert links(kernel.merged) == (both if REAL_ROOT else set())
+    assert links(emulated.merged) == links(emulated.upper) == links(kernel.upper) == both
+    assert emulated.changes() == kernel.changes()
 
 
 def test_listed_an_opaque_mark_over_nothing(two: tuple[Overlay, Overlay]) -> None:

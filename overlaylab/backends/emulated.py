@@ -79,6 +79,8 @@ DIFFERENCES = {
     "a file open for writing": "is copied up when it is closed; by the kernel when it is opened",
     "hard links of a lower layer": "are separate files in merged, as after a copy-up; the kernel "
     "shows one inode number for them until then",
+    "the inode number of a hard link": "is that of the file; in a user namespace the kernel gives "
+    "the one name of a file that was copied up the number of the lower's",
     "a hard link out of a moved directory": "stays; the kernel's mv of a directory with a lower "
     "part copies the files in it, which are then others",
     "an opaque mark over nothing": "is not made; the kernel marks a new directory that was renamed",
