@@ -33,6 +33,28 @@ def test_before_it_runs_a_lesson_shows_its_pictures(lab_page: Lab):
     assert lab_page.page.get_by_text("Loading widget").count() == 0
 
 
+@pytest.mark.parametrize("backend", ["kernel", "emulated"])
+def test_the_first_picture_says_who_mounted_the_stack(lab_page: Lab, backend: str):
+    """Before it runs, the one that is stored; then that of this machine."""
+    lab_page.page.set_viewport_size({"width": 800, "height": 1000})
+    lab_page.open("00", theme="JupyterLab Light" if backend == "kernel" else "JupyterLab Dark")
+    cell = lab_page.cell("first.diagram()")
+    cell.scroll_into_view_if_needed()
+    expect(cell.get_by_text("A real overlay mount, made by the Linux kernel.")).to_be_visible()
+    if backend == "emulated":
+        lab_page.run_cell("%load_ext overlaylab")
+        lab_page.cell('lab = Lab("start-here")').locator(".cm-content").click()
+        lab_page.page.keyboard.press("Control+Home")
+        lab_page.page.keyboard.type("%env OVERLAYLAB_BACKEND=emulated\n")
+        said = "A stand-in, not a mount: '%overlay doctor' says why."
+    else:
+        said = "A real overlay mount, made by the Linux kernel."
+    lab_page.run_all()
+    cell.scroll_into_view_if_needed()
+    expect(cell.get_by_text(said)).to_be_visible()
+    lab_page.screenshot(f"first-picture-{backend}")
+
+
 def test_a_path_that_is_clicked_shows_its_look_up(lab_page: Lab):
     lab_page.open("02")
     lab_page.run_all()
