@@ -7,10 +7,10 @@ import platform
 from pathlib import Path
 
 from .backends.emulated import DIFFERENCES
-from .backends.probe import choose, takes_user_xattrs
+from .backends.probe import choose, has_data_only_layers, takes_user_xattrs
 from .draw.svg import engine
 from .errors import OverlaylabError
-from .linux import mount, namespaces
+from .linux import mount, namespaces, sandbox
 from .text import Table
 
 
@@ -34,7 +34,7 @@ def doctor() -> Table:
         rows.append(("mounts by", _ways()))
     rows += [
         ("labs live in", f"{choice.scratch} ({filesystem(choice.scratch)})"),
-        *_lacking(choice.scratch),
+        *(_lacking(choice.scratch) if choice.backend.name == "kernel" else ()),
         ("shell cells", _fenced(choice.backend.fences())),
         ("diagrams", engine() or "in words only: install Graphviz or graphviz-pure"),
     ]
@@ -52,15 +52,21 @@ def _user() -> str:
 
 
 def _lacking(scratch: Path) -> list[tuple[str, str]]:
-    if takes_user_xattrs(scratch):
-        return []
-    return [
-        (
-            "not there",
-            "xattrs of users, which two cells of lesson 03 set: let the labs live on a disk "
-            "(OVERLAYLAB_SCRATCH), or use Linux 6.6, whose tmpfs takes them",
-        )
-    ]
+    """What an older kernel has not, and which lesson shows it."""
+    found = {
+        "lowerdir+, and the kernel's own words about a refusal (Linux 6.8; lessons 08 and 09)": (
+            mount.working_way != "mount(2)"
+        ),
+        "xattrs of users on a tmpfs (Linux 6.6; two cells of lesson 03)": (
+            takes_user_xattrs(scratch)
+        ),
+        "data-only layers (Linux 6.5; lesson 12)": (
+            namespaces.in_user_namespace() or has_data_only_layers(scratch)
+        ),
+        "Landlock (Linux 5.13; shell cells have the other fence alone)": sandbox.landlock_abi() > 0,
+    }
+    missing = [what for what, there in found.items() if not there]
+    return [("not there", "; ".join(missing))] if missing else []
 
 
 def _ways() -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from overlaylab.backends.probe import has_data_only_layers
 from overlaylab.doctor import doctor
 from overlaylab.draw import svg
 from overlaylab.linux import mount, namespaces, sandbox
+
+from .rights import LINUX, REAL_ROOT
 
 
 def rows() -> dict[str, str]:
@@ -14,15 +19,26 @@ def rows() -> dict[str, str]:
 
 
 def test_it_has_a_line_for_each_thing_that_the_course_needs():
-    assert list(rows()) == [
+    assert [name for name in rows() if name != "not there"] == [
         "python", "system", "user", "backend", "mounts by", "labs live in", "shell cells",
         "diagrams",
     ]  # fmt: skip
 
 
-def test_it_says_what_labs_lack_on_an_older_tmpfs(monkeypatch: pytest.MonkeyPatch):
+def test_it_says_what_an_older_kernel_has_not(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("overlaylab.doctor.takes_user_xattrs", lambda path: False)
-    assert "lesson 03" in rows()["not there"]
+    monkeypatch.setattr("overlaylab.doctor.has_data_only_layers", lambda path: False)
+    monkeypatch.setattr(sandbox, "landlock_abi", lambda: 0)
+    monkeypatch.setattr(mount, "working_way", "mount(2)")
+    said = rows()["not there"]
+    for lesson in ("03", "08 and 09", *(["12"] if REAL_ROOT else [])):
+        assert f"lesson {lesson}" in said or f"lessons {lesson}" in said
+    assert "Landlock" in said
+
+
+def test_what_it_says_of_data_only_layers_is_so(home: Path):
+    assert has_data_only_layers(home) == (LINUX >= (6, 5)) or not REAL_ROOT
+    assert not [path for path in home.iterdir() if path.name.startswith("probe-")]
 
 
 def test_it_says_by_which_way_it_mounts_and_why_not_by_a_newer_one():

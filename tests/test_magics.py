@@ -67,6 +67,7 @@ def test_with_nothing_mounted_it_says_what_to_do(cell: Kernel):
 
 def test_the_doctor_has_a_line_for_each_thing(cell: Kernel):
     lines = cell.run("%overlay doctor").text.splitlines()
+    lines = [line for line in lines if not line.startswith("not there")]  # on an older kernel
     topics = ("python", "system", "user", "backend", "mounts by", "labs live in", "shell cells",
               "diagrams")  # fmt: skip
     assert len(lines) == len(topics)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from overlaylab import Lab
+from overlaylab.backends.refusals import refused
 from overlaylab.errors import BackendUnavailable, BadOption, MountRefused
 from overlaylab.linux import mount, namespaces, syscalls
 from overlaylab.trees import remove_tree
@@ -223,12 +224,12 @@ def test_a_refusal_that_no_way_survives_names_them_all(
 
     monkeypatch.setattr(syscalls, "syscall", refusing(syscalls.FSMOUNT, errno.EBADF))
     monkeypatch.setattr(syscalls, "mount", no_mount)
-    with pytest.raises(mount.MountError) as refused:
+    with pytest.raises(mount.MountError) as refusal:
         mount.mount_overlay(str(target), parts(directory, b"plain"))
-    assert refused.value.errno == errno.EIO
-    assert refused.value.words.startswith("mount(2): EIO, ")
+    assert refusal.value.errno == errno.EIO
+    assert refusal.value.words.startswith("mount(2): EIO, ")
     for way in ("descriptors", "paths"):
-        assert f"; by {way}, fs" in refused.value.words
+        assert f"; by {way}, fs" in refusal.value.words
     assert mount.working_way == ""
 
 
@@ -238,10 +239,10 @@ def test_what_a_way_that_works_refuses_is_said_once(directory: Path, target: Pat
     mount.mount_overlay(str(target), stack)
     mount.unmount(str(target))
     wrong = mount.Stack(stack.lower, None, None, stack.userxattr, {"nonsense": "x"})
-    with pytest.raises(mount.MountError) as refused:
+    with pytest.raises(mount.MountError) as refusal:
         mount.mount_overlay(str(target), wrong)
-    assert refused.value.errno == errno.EINVAL
-    assert not refused.value.others
+    assert refusal.value.errno == errno.EINVAL
+    assert not refusal.value.others
 
 
 def test_the_leftmost_lower_is_the_top_whichever_way(
@@ -276,9 +277,9 @@ def test_a_refused_mount_leaves_nothing_open(directory: Path, target: Path, moun
     stack = parts(directory, b"plain")
     before = os.listdir("/proc/self/fd")
     gone = mount.Stack([*stack.lower, str(directory / "gone")], stack.upper, stack.work, False)
-    with pytest.raises(mount.MountError) as refused:
+    with pytest.raises(mount.MountError) as refusal:
         mounter(str(target), gone)
-    assert refused.value.errno == errno.ENOENT
+    assert refusal.value.errno == errno.ENOENT
     assert os.listdir("/proc/self/fd") == before
     assert not os.path.ismount(target)
 
@@ -292,13 +293,13 @@ def test_500_lowers_mount(kernel_lab: Lab):
 
 def test_501_lowers_are_refused_in_the_kernels_own_words(kernel_lab: Lab, refusals: dict[str, str]):
     stack = [kernel_lab.layer(f"layer{n}") for n in range(501)]
-    with pytest.raises(MountRefused) as refused:
+    with pytest.raises(MountRefused) as refusal:
         kernel_lab.mount("deep", lower=stack)
-    assert "use fewer lowers" in str(refused.value)
+    assert "use fewer lowers" in str(refusal.value)
     if "paths" not in refusals:  # mount(2) gives no words
-        assert "too many lower directories, limit is 500" in str(refused.value)
-        assert "too many lower directories, limit is 500" in refused.value.kernel_message
-    assert refused.value.errno in (errno.EINVAL, errno.ENOMEM)  # the second on 5.10
+        assert "too many lower directories, limit is 500" in str(refusal.value)
+        assert "too many lower directories, limit is 500" in refusal.value.kernel_message
+    assert refusal.value.errno in (errno.EINVAL, errno.ENOMEM)  # the second on 5.10
     assert kernel_lab.mounts == {}
     assert not list(kernel_lab.path.glob("mounts/*"))
 
@@ -327,9 +328,9 @@ def test_too_many_lowers_for_one_page_are_e2big_on_mount2(
     for path in lower:
         path.mkdir()
     stack = mount.Stack(list(map(str, lower)), None, None, namespaces.in_user_namespace())
-    with pytest.raises(mount.MountError) as refused:
+    with pytest.raises(mount.MountError) as refusal:
         mount.mount_by_options(str(target), stack)
-    assert refused.value.errno == errno.E2BIG
+    assert refusal.value.errno == errno.E2BIG
     assert not os.path.ismount(target)
 
 
@@ -339,9 +340,9 @@ def test_too_many_lowers_for_mount2_are_a_sentence_with_a_remedy(
     monkeypatch.setattr(mount, "mount_overlay", mount.mount_by_options)
     monkeypatch.setattr(mount, "_MOUNT_DATA_MAX", 150)
     stack = [kernel_lab.layer(f"layer{n}") for n in range(60)]
-    with pytest.raises(MountRefused, match=r"E2BIG.*one page.*: use fewer lowers\.$") as refused:
+    with pytest.raises(MountRefused, match=r"E2BIG.*one page.*: use fewer lowers\.$") as refusal:
         kernel_lab.mount("deep", lower=stack)
-    assert refused.value.errno == errno.E2BIG
+    assert refusal.value.errno == errno.E2BIG
     assert not list(kernel_lab.path.glob("mounts/*"))
 
 
@@ -351,11 +352,11 @@ def test_an_upper_on_overlayfs_is_refused_in_the_kernels_own_words(
     web = kernel_lab.mount("web", lower=[kernel_lab.layer("base")])
     stack = parts(web.merged, b"nested")
     (directory / "merged").mkdir()
-    with pytest.raises(mount.MountError) as refused:
+    with pytest.raises(mount.MountError) as refusal:
         mount.mount_overlay(str(directory / "merged"), stack)
-    assert refused.value.errno == errno.EINVAL
-    if refused.value.call != "mount(2)":  # which has no words of its own
-        assert "not supported as upperdir" in refused.value.kernel_message
+    assert refusal.value.errno == errno.EINVAL
+    if refusal.value.call != "mount(2)":  # which has no words of its own
+        assert "not supported as upperdir" in refusal.value.kernel_message
 
 
 def test_the_mount_table_is_read_back_whatever_the_target_is_called(directory: Path):
@@ -373,9 +374,9 @@ def test_a_mount_in_use_is_busy_unless_it_is_detached(directory: Path):
     target.mkdir()
     mount.mount_tmpfs(str(target))
     with open(target / "file", "w"):
-        with pytest.raises(OSError, match="busy") as refused:
+        with pytest.raises(OSError, match="busy") as refusal:
             mount.unmount(str(target))
-        assert refused.value.errno == errno.EBUSY
+        assert refusal.value.errno == errno.EBUSY
         mount.unmount(str(target), detach=True)
     assert not os.path.ismount(target)
 
@@ -450,11 +451,11 @@ def test_a_data_only_layer_shows_what_a_redirect_leads_to(kernel_lab: Lab):
 )
 def test_an_unknown_option_or_value_is_one_sentence(kernel_lab: Lab, options: dict[str, str]):
     base = kernel_lab.layer("base")
-    with pytest.raises(MountRefused, match=r"^The kernel refused .*\.$") as refused:
+    with pytest.raises(MountRefused, match=r"^The kernel refused .*\.$") as refusal:
         kernel_lab.mount("web", lower=[base], options=options)
-    assert refused.value.errno == errno.EINVAL
-    assert "correct the option's name or value" in str(refused.value) or (
-        f"leave out {next(iter(options))};" in str(refused.value)  # mount(2) gives no reason
+    assert refusal.value.errno == errno.EINVAL
+    assert "correct the option's name or value" in str(refusal.value) or (
+        f"leave out {next(iter(options))};" in str(refusal.value)  # mount(2) gives no reason
     )
     assert kernel_lab.mounts == {}
     assert not list(kernel_lab.path.glob("mounts/*"))
@@ -468,12 +469,20 @@ def test_options_that_exclude_one_another_are_named(kernel_lab: Lab):
         kernel_lab.mount("web", lower=[base], options=options)
 
 
+def test_without_words_of_the_kernels_a_data_only_layer_is_what_it_may_not_know():
+    silent = mount.MountError(errno.EINVAL, "mount(2)")
+    options = {"metacopy": "on", "datadir+": "/somewhere"}
+    sentence = str(refused(silent, 2, read_only=False, options=options))
+    assert sentence.endswith(": leave datadir+ out: data-only layers came with Linux 6.5.")
+
+
 @since(5, 11, "overlays in a user namespace")
 def test_in_a_user_namespace_the_sentence_says_what_is_excluded_there():
     script = """
 from overlaylab.linux import namespaces
 assert namespaces.enter(rootless=True).mode == "user"
 from overlaylab import Lab
+from overlaylab.backends.refusals import refused
 from overlaylab.errors import MountRefused
 with Lab("test", backend="kernel") as lab:
     base = lab.layer("base")

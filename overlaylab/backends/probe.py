@@ -426,6 +426,28 @@ def takes_user_xattrs(path: str | os.PathLike[str]) -> bool:
     return True
 
 
+def has_data_only_layers(scratch: Path) -> bool:
+    """Does the kernel mount a data-only layer (``datadir+``)? It is tried.
+
+    Args:
+        scratch: a directory in which labs can live.
+    """
+    trial, lock = new_directory(scratch, "probe-")
+    try:
+        lower, data, merged = (trial / name for name in ("lower", "data", "merged"))
+        for part in (lower, data, merged):
+            part.mkdir()
+        options = {"metacopy": "on", "datadir+": str(data)}
+        mount.mount_overlay(str(merged), mount.Stack([str(lower)], None, None, False, options))
+        mount.unmount(str(merged), detach=True)
+    except mount.MountError:
+        return False
+    finally:
+        remove_tree(str(trial))
+        os.close(lock)
+    return True
+
+
 def _words(error: Exception) -> str:
     if not isinstance(error, OSError):
         return getattr(error, "reason", "") or str(error)

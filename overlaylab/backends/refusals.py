@@ -55,6 +55,8 @@ def refused(
             "userxattr, which a user namespace needs, excludes redirect_dir and metacopy: leave "
             "them out, or be root of the machine."
         )
+    elif number == errno.EINVAL and not said and options and "datadir+" in options:
+        remedy = "leave datadir+ out: data-only layers came with Linux 6.5."
     elif number == errno.EINVAL and options:
         names = listed([name for name in options if name != "userxattr"], "userxattr")
         remedy = f"change or leave out {names}; the kernel's log (dmesg) says why."
