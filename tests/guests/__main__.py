@@ -27,7 +27,7 @@ from overlaylab.text import Table
 from .ingredients import KEPT, SUITES, Kernel, checkout, disk, kernel, user_land
 
 _MEMORY = 1500
-_TIMEOUT = 3 * 3600
+_TIMEOUT = 80 * 60
 
 #: What an emulated processor does slowly and no test is about: together it halves the time.
 _FASTER = "mitigations=off nokaslr norandmaps transparent_hugepage=never init_on_alloc=0"
