@@ -207,7 +207,10 @@ MOVE_FILES = {
 }
 
 #: A device can be opened on the stand-in alone: a listed difference.
-OPEN_DEVICES = {"py overwrite", "py write into", "py append", "py open", "py open and create"}
+OPEN_DEVICES = {
+    *("py overwrite", "py write into", "py append", "py open", "py open and create"),
+    "py replace",
+}
 
 
 def is_file(path: Path) -> bool:
@@ -335,7 +338,8 @@ def excluded(overlay: Overlay, name: str, a: str, b: str) -> bool:
     first, second = os.path.realpath(root / a), os.path.realpath(root / b)
     if name not in LEAVE_PIPES_CLOSED and any(map(leads_to_a_pipe, (first, second))):
         return True
-    if name in OPEN_DEVICES and Path(first).is_char_device():
+    opened = f"{first}~" if name == "py replace" else first
+    if name in OPEN_DEVICES and Path(opened).is_char_device():
         return True
     if name == "py mark":
         return not kernel_keeps_marks()
