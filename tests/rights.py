@@ -24,3 +24,9 @@ def since(major: int, minor: int, what: str) -> pytest.MarkDecorator:
     """A mark for a test of something that older kernels do not have."""
     older = (major, minor) > LINUX
     return pytest.mark.skipif(older, reason=f"{what} came with Linux {major}.{minor}")
+
+
+#: In a user namespace marks are xattrs of users, and a tmpfs takes none before.
+marks_on_a_tmpfs = pytest.mark.skipif(
+    not REAL_ROOT and LINUX < (6, 6), reason="a user's xattrs on a tmpfs came with Linux 6.6"
+)

@@ -22,7 +22,7 @@ from overlaylab import Lab, Overlay
 from overlaylab.backends.emulated import DIFFERENCES
 
 from .helpers import change, kinds, names, tmpfs
-from .rights import MARKS, REAL_ROOT
+from .rights import MARKS, REAL_ROOT, marks_on_a_tmpfs
 
 MIB = 1 << 20
 SOMEBODY = 1000  # a user id; it need not be in /etc/passwd
@@ -84,6 +84,7 @@ def test_what_is_refused_copies_nothing_up(lab: Lab, script: str):
     assert web.tree("upper").rows == []
 
 
+@marks_on_a_tmpfs
 def test_a_copy_up_without_room_fails_and_leaves_nothing(directory: Path):
     """005"""
     with (

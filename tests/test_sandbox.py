@@ -21,7 +21,7 @@ from overlaylab.backends.probe import refusal
 from overlaylab.linux import sandbox, syscalls
 
 from .helpers import eventually, kinds, processes, python, tree
-from .rights import REAL_ROOT
+from .rights import REAL_ROOT, marks_on_a_tmpfs
 
 ROOT_SCRIPT = Path(__file__).with_name("throwaway_root.py")
 
@@ -254,6 +254,7 @@ def test_the_machine_can_be_read(web: Overlay, outside: Path):
     assert web.sh(f"cat {outside}/etc/passwd").stdout == "root:x:0:0"
 
 
+@marks_on_a_tmpfs
 def test_rm_rf_of_everything_changes_nothing_but_merged(directory: Path, fence: str):
     """The command itself, in a root that is made of copies, once a canary is seen to survive."""
     done = python(str(ROOT_SCRIPT), str(directory), fence)

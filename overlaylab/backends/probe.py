@@ -389,20 +389,16 @@ def _trial(directory: str, *, user_xattrs: bool = False) -> Refusal | None:
     )
     mount.mount_overlay(parts["merged"], stack)
     try:
-        os.unlink(os.path.join(parts["merged"], "deleted"))
-        os.unlink(os.path.join(parts["merged"], "remade/file"))
-        try:
-            os.rmdir(os.path.join(parts["merged"], "remade"))
-        except OSError as error:
-            if error.errno != errno.ENOTEMPTY:
-                raise
-            # The kernel clears whiteouts away, which it knows by d_type (getdents(2)).
-            return Refusal("its directories do not tell the types of their entries (d_type)")
-        os.mkdir(os.path.join(parts["merged"], "remade"))
-        if user_xattrs and not takes_user_xattrs(os.path.join(parts["merged"], "remade")):
-            return Refusal("its files take no xattrs of users")
+        refused = _work(parts["merged"], user_xattrs=user_xattrs)
+    except OSError as error:
+        refused = Refusal(_words(error))
+        if stack.userxattr and not takes_user_xattrs(parts["upper"]):
+            reason = "its files take no xattrs of users, in which a user namespace has its marks"
+            refused = Refusal(f"{reason} (a tmpfs takes them since Linux 6.6)")
     finally:
         mount.unmount(parts["merged"], detach=True)
+    if refused is not None:
+        return refused
     deleted = read_entry(os.path.join(parts["upper"], "deleted"))
     if deleted is None or deleted.kind != "whiteout":
         return Refusal("a deleted file left no whiteout there")
@@ -413,6 +409,28 @@ def _trial(directory: str, *, user_xattrs: bool = False) -> Refusal | None:
         os.mknod(os.path.join(directory, "whiteout"), stat.S_IFCHR)
     except OSError as error:
         return Refusal(f"a layer cannot be copied, for mknod(2) was refused: {_words(error)}", True)
+    return None
+
+
+def _work(merged: str, *, user_xattrs: bool) -> Refusal | None:
+    """Delete a file and a directory in a trial mount, and make the directory again.
+
+    Raises:
+        OSError: it cannot be done there.
+    """
+    remade = os.path.join(merged, "remade")
+    os.unlink(os.path.join(merged, "deleted"))
+    os.unlink(os.path.join(remade, "file"))
+    try:
+        os.rmdir(remade)
+    except OSError as error:
+        if error.errno != errno.ENOTEMPTY:
+            raise
+        # The kernel clears whiteouts away, which it knows by d_type (getdents(2)).
+        return Refusal("its directories do not tell the types of their entries (d_type)")
+    os.mkdir(remade)
+    if user_xattrs and not takes_user_xattrs(remade):
+        return Refusal("its files take no xattrs of users")
     return None
 
 

@@ -105,7 +105,7 @@ def run(who: str, arguments: list[str]) -> dict[str, object]:
     ended = subprocess.run(
         [*as_user, *pytest, f"--junitxml={results}", *paths],
         cwd=COURSE,
-        env={**os.environ, "HOME": home},
+        env={**os.environ, "HOME": home, "PYTEST_DEBUG_TEMPROOT": home},
         check=False,
     )
     return {"status": ended.returncode, "seconds": time.monotonic() - begin, **counted(results)}
