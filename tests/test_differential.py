@@ -341,6 +341,8 @@ def excluded(overlay: Overlay, name: str, a: str, b: str) -> bool:
     opened = f"{first}~" if name == "py replace" else first
     if name in OPEN_DEVICES and Path(opened).is_char_device():
         return True
+    if name == "git mv" and is_directory(root / a / "a") and has_lower_part(overlay, f"{a}/a"):
+        return True  # it does not copy what cannot be renamed
     if name == "py mark":
         return not kernel_keeps_marks()
     if name.startswith("mv -b") and any(
@@ -429,9 +431,10 @@ def goods(tmp_path_factory: pytest.TempPathFactory) -> None:
     tiny = place / "tiny"
     for directory in ("a", "b/a", "DEBIAN"):
         (tiny / directory).mkdir(parents=True)
-    for path in ("a/b", "a/c", "b/a/c"):
+    # Nothing else has these names: dpkg renames what is in the way, a directory too.
+    for path in ("a/tiny", "a/small", "b/a/tiny"):
         (tiny / path).write_text(path)
-    os.link(tiny / "a/b", tiny / "b/c")
+    os.link(tiny / "a/tiny", tiny / "b/tiny")
     subprocess.run(["tar", "cf", place / "tiny.tar", "-C", tiny, "a", "b"], check=True)
     facts = "Package: tiny\nVersion: 1\nArchitecture: all\nMaintainer: x\nDescription: x\n"
     (tiny / "DEBIAN/control").write_text(facts)
