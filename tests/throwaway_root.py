@@ -95,7 +95,8 @@ def main(root: Path) -> None:
         if fingerprint() != before:
             print(json.dumps({"canary": "dead"}))
             return
-        result = web.sh("rm -rf /*")
+        # In /proc rm gives up when a process ends in whose directory it is: all else comes first.
+        result = web.sh("rm -rf /[!p]* /*")
         report = {
             "canary": Path("/canary").read_text(),
             "changed": fingerprint() != before,
