@@ -79,7 +79,8 @@ def copy_entry(
     Raises:
         OSError: the filesystem refused.
     """
-    entry = read_entry(source, prefixes=() if source == merged else xattrs.PREFIXES)
+    # To a mount of this process the marks of another are attributes like any.
+    entry = read_entry(source, prefixes=() if source == merged else (xattrs.own_prefix(),))
     if entry is None:
         raise FileNotFoundError(source)
     mode = entry.stat.st_mode

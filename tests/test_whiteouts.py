@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from overlaylab import Lab, Overlay
 
 from .helpers import change, kinds, names
+from .rights import REAL_ROOT
 
 
 def mounted(lab: Lab, content: dict[str, str | bytes | None]) -> Overlay:
@@ -200,3 +202,13 @@ def test_a_deleted_file_below_an_opaque_directory_stays_hidden(lab: Lab):
     (web.merged / "a/b").mkdir(parents=True)
     assert names(web.merged) == ["a/", "a/b/"]
     assert kinds(web) == {"a": "opaque", "a/b": "added"}
+
+
+@pytest.mark.skipif(not REAL_ROOT, reason="trusted.* and user.* can be told apart by root only")
+def test_an_empty_file_with_the_whiteout_mark_of_another_kind_of_mount_is_committed(lab: Lab):
+    web = lab.mount("web", lower=[lab.layer("base", {"file": ""})])
+    os.setxattr(web.merged / "file", "user.overlay.whiteout", b"y")
+    frozen = web.commit("frozen")
+    assert (frozen.path / "file").is_file()
+    again = lab.mount("again", lower=[frozen, *web.lower])
+    assert os.getxattr(again.merged / "file", "user.overlay.whiteout") == b"y"
