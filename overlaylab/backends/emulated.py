@@ -57,7 +57,8 @@ if TYPE_CHECKING:
 #: need the kernel's way carry the tag ``kernel-only``.
 DIFFERENCES = {
     "rename(2) of a directory": "works; the kernel refuses it for a directory with a lower part "
-    "(EXDEV), and mv then copies and deletes. The next look leaves what mv would have left",
+    "(EXDEV), and mv then copies and deletes. The next look leaves what mv would have left; where "
+    "a mode changed meanwhile, or it went by way of a new directory, the bit setgid may differ",
     "mv of a directory that cannot be removed": "works; the kernel's is copied, and then stays",
     "mv --backup over a directory": "works; the kernel refuses to rename the one with a lower part "
     "that is in the way (EXDEV), and mv gives up",
@@ -255,8 +256,8 @@ class _View:
         root = str(lower[0]) if self.upper is None else self.upper
         copy_attributes(root, self.merged, self.merged)
         self._latest = 0
-        #: The directories that have a lower part, and were not moved since.
-        self._unmoved: set[tuple[int, int]] = set()
+        #: The directories that have a lower part and were not moved since, and where they are.
+        self._unmoved: dict[tuple[int, int], str] = {}
         self._root = self._look(self.merged, pure=False)
         self._watch = _Watch()
         self._watch.add_all(self.merged, self._root)
@@ -293,7 +294,7 @@ class _View:
         self._latest = max(self._latest, status.st_ctime_ns)
         if stat.S_ISDIR(status.st_mode):
             if not pure:
-                self._unmoved.add((status.st_dev, status.st_ino))
+                self._unmoved[status.st_dev, status.st_ino] = path.removeprefix(self.merged)
             for name in os.listdir(path):
                 node.children[name] = self._look(f"{path}/{name}", pure=pure)
         return node
@@ -348,8 +349,7 @@ class _View:
         if old is None or not old.same(status) or made_anew:
             self._forget(parent, name, upper)
             os.makedirs(os.path.dirname(upper), exist_ok=True)
-            setgid = os.lstat(os.path.dirname(merged)).st_mode & stat.S_ISGID
-            self._copy_new(merged, upper, setgid=setgid)
+            self._copy_new(merged, upper, setgid=self._setgid(path.rpartition("/")[0]))
             if directory and step(self.lower, places, name).visible is not None:
                 make_opaque(upper)
             parent.children[name] = self._look(merged, pure=True)
@@ -390,6 +390,12 @@ class _View:
             and facts[0] == facts[1]
         )
 
+    def _setgid(self, directory: str) -> int:
+        """S_ISGID if `directory` (with a leading ``/``) has it; 0 if not, or if it is gone."""
+        with contextlib.suppress(OSError):
+            return os.lstat(f"{self.merged}{directory}").st_mode & stat.S_ISGID
+        return 0
+
     def _copy_new(self, merged: str, upper: str, *, setgid: int) -> None:
         """Copy what is new to `upper`.
 
@@ -409,13 +415,15 @@ class _View:
             copy_entry(merged, upper, merged=merged)
             return
         os.mkdir(upper)
-        key, mode = (status.st_dev, status.st_ino), stat.S_IMODE(status.st_mode)
+        mode = stat.S_IMODE(status.st_mode)
         within = mode & stat.S_ISGID
-        if key in self._unmoved:
-            self._unmoved.remove(key)
-            within = setgid
-            if setgid and not mode & ~0o777 and _keeps_setgid(self.merged):
-                os.chmod(merged, mode | setgid)
+        origin = self._unmoved.pop((status.st_dev, status.st_ino), None)
+        if origin is not None:
+            # From there on it had no lower part, and could be moved.
+            first = self._moved.get(origin)
+            within = setgid if first is None else self._setgid(first)
+            if within and not mode & ~0o777 and _keeps_setgid(self.merged):
+                os.chmod(merged, mode | within)
         with set_readable(merged):
             for name in os.listdir(merged):
                 self._copy_new(f"{merged}/{name}", f"{upper}/{name}", setgid=within)
@@ -544,17 +552,19 @@ class _Watch:
         """Forget what a look itself does: it changes modes, to read what may not be read."""
         self._waiting = [one for one in self._events() if not one.mask & self._flags.ATTRIB]
 
-    def read(self) -> tuple[set[str], set[str], set[str], set[str]]:
+    def read(self) -> tuple[set[str], dict[str, str | None], set[str], set[str]]:
         """What happened since the last call.
 
         Returns:
-            The files closed after writing with all that was given attributes, the directories
-            moved away, the files made anew (which may have got the inode number of the one
-            before), and all to which something happened but being written to.
+            The files closed after writing with all that was given attributes; the directories
+            moved away, and into which directory, if that is watched; the files made anew (which
+            may have got the inode number of the one before); and all to which something happened
+            but being written to.
         """
         told: set[str] = set()
         touched: set[str] = set()
-        moved: set[str] = set()
+        moved: dict[str, str | None] = {}
+        leaving: dict[int, str] = {}  # a move's cookie → a directory's path before
         made: set[str] = set()
         moving: dict[int, bool] = {}  # a move's cookie → was the file made anew?
         for event in self._events():
@@ -565,8 +575,11 @@ class _Watch:
             if event.mask & self._flags.ATTRIB:
                 touched.add(path)
             elif event.mask & self._flags.ISDIR:
-                if event.mask & self._flags.MOVED_FROM:
-                    moved.add(path)
+                if event.mask & self._flags.MOVED_FROM and path not in moved:
+                    moved[path] = None
+                    leaving[event.cookie] = path
+                elif event.mask & self._flags.MOVED_TO and event.cookie in leaving:
+                    moved[leaving[event.cookie]] = directory
             elif event.mask & self._flags.CREATE:
                 made.add(path)
             elif event.mask & self._flags.MOVED_FROM:

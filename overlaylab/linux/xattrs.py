@@ -98,9 +98,9 @@ def forget_marks(path: str) -> None:
 
 
 def copy_marks(source: str, target: str, which: Collection[str] = CONTENT_MARKS) -> None:
-    """Give `target` those marks of `source` that are in `which`, under the same names."""
+    """Give `target` those marks of `source`, by :func:`own_prefix`, that are in `which`."""
     for name in names(source):
-        if mark_of(name) in which:  # by another mount's prefix as well
+        if mark_of(name, (own_prefix(),)) in which:
             value = os.getxattr(source, name, follow_symlinks=False)
             os.setxattr(target, name, value, follow_symlinks=False)
     for mark in _remembered.get(source, {}).keys() & set(which):
