@@ -17,8 +17,8 @@ from importlib import metadata
 from pathlib import Path
 
 from .backends.probe import _CANDIDATES, _ROOM, refusal
-from .doctor import doctor, filesystem
-from .linux import namespaces, sandbox
+from .doctor import doctor
+from .linux import mount, namespaces, sandbox
 from .text import Table, printable
 
 #: Packages whose version can be to blame.
@@ -106,7 +106,7 @@ def _places() -> Iterator[tuple[str, str]]:
         try:
             free = shutil.disk_usage(place).free >> 20
             reason = refusal(os.path.abspath(place), room=_ROOM) or "a trial mount worked"
-            yield place, f"{filesystem(Path(place))}, {free} MiB free: {reason}"
+            yield place, f"{mount.filesystem(Path(place))}, {free} MiB free: {reason}"
         except OSError as error:
             yield place, _why_not(error)
 

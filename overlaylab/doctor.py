@@ -33,7 +33,7 @@ def doctor() -> Table:
     if choice.backend.name == "kernel":
         rows.append(("mounts by", _ways()))
     rows += [
-        ("labs live in", f"{choice.scratch} ({filesystem(choice.scratch)})"),
+        ("labs live in", f"{choice.scratch} ({mount.filesystem(choice.scratch)})"),
         *(_lacking(choice.scratch) if choice.backend.name == "kernel" else ()),
         ("shell cells", _fenced(choice.backend.fences())),
         ("diagrams", engine() or "in words only: install Graphviz or graphviz-pure"),
@@ -81,9 +81,3 @@ def _fenced(fences: list[str]) -> str:
     # See linux/sandbox.py for what Landlock leaves out.
     leak = "" if "mounts" in fences else ", which does not stop chmod, chown and touch"
     return f"fenced by {' and '.join(fences)}{leak}"
-
-
-def filesystem(path: Path) -> str:
-    """The type of the filesystem that `path` is on, as the mount table has it."""
-    around = [m for m in mount.mounted() if path.is_relative_to(m.target)]
-    return max(reversed(around), key=lambda m: len(m.target)).fstype if around else "unknown"

@@ -121,6 +121,7 @@ def test_a_fuse_filesystem_is_refused_with_the_place_and_the_reason(fuse: Path):
             Lab("lesson", scratch=fuse, backend=backend)
         assert f"Labs cannot live in {fuse}, because " in str(refused.value)
         assert "EINVAL" in str(refused.value)
+        assert ", on a filesystem of the type fuse" in str(refused.value)
         assert "choose a directory of your own on a disk filesystem" in str(refused.value)
     assert os.listdir(fuse) == []
 
@@ -136,11 +137,20 @@ def test_a_fuse_filesystem_will_do_for_a_stand_in(fuse: Path):
         ]
 
 
+def test_there_a_directory_made_again_is_told_from_the_one_before(fuse: Path):
+    """It gets the inode number of the one before, and nothing can hold it."""
+    with Lab("lesson", scratch=fuse, backend="emulated") as lab:
+        base = lab.layer("base", {f"dir{number}/file": "x" for number in range(20)})
+        web = lab.mount("web", lower=[base])
+        web.sh("for d in dir*; do rm -r $d; mkdir $d; done", check=True)
+        assert web.changes() == [change("opaque", name) for name in sorted(os.listdir(web.merged))]
+
+
 def test_where_the_usual_places_are_fuse_labs_move_to_a_tmpfs(fuse: Path):
     code = (
         "from overlaylab import Lab\n"
         "from overlaylab.backends import probe\n"
-        "from overlaylab.doctor import filesystem\n"
+        "from overlaylab.linux.mount import filesystem\n"
         f"probe._CANDIDATES = ({str(fuse)!r},)\n"
         "with Lab('lesson') as lab:\n"
         "    web = lab.mount('web', lower=[lab.layer('base', {'x': '1'})])\n"

@@ -345,7 +345,7 @@ class _View:
                 make_whiteout(upper)
             return True
         directory = stat.S_ISDIR(status.st_mode)
-        made_anew = path in (self._moved if directory else self._made)
+        made_anew = path in self._made or (directory and path in self._moved)
         if old is None or not old.same(status) or made_anew:
             self._forget(parent, name, upper)
             os.makedirs(os.path.dirname(upper), exist_ok=True)
@@ -557,29 +557,29 @@ class _Watch:
 
         Returns:
             The files closed after writing with all that was given attributes; the directories
-            moved away, and into which directory, if that is watched; the files made anew (which
-            may have got the inode number of the one before); and all to which something happened
-            but being written to.
+            moved away, and into which directory, if that is watched; what was made anew (a file
+            may have got the inode number of the one before, and on FUSE a directory too, held or
+            not); and all to which something happened but being written to.
         """
         told: set[str] = set()
         touched: set[str] = set()
         moved: dict[str, str | None] = {}
         leaving: dict[int, str] = {}  # a move's cookie → a directory's path before
         made: set[str] = set()
-        moving: dict[int, bool] = {}  # a move's cookie → was the file made anew?
+        moving: dict[int, bool] = {}  # a move's cookie → was what is moved made anew?
         for event in self._events():
             directory = self._paths.get(event.wd, "")
             path = f"{directory}/{event.name}" if event.name else directory
             if not event.mask & self._flags.CLOSE_WRITE:
                 told.add(path)
-            if event.mask & self._flags.ATTRIB:
-                touched.add(path)
-            elif event.mask & self._flags.ISDIR:
+            if event.mask & self._flags.ISDIR:
                 if event.mask & self._flags.MOVED_FROM and path not in moved:
                     moved[path] = None
                     leaving[event.cookie] = path
                 elif event.mask & self._flags.MOVED_TO and event.cookie in leaving:
                     moved[leaving[event.cookie]] = directory
+            if event.mask & self._flags.ATTRIB:
+                touched.add(path)
             elif event.mask & self._flags.CREATE:
                 made.add(path)
             elif event.mask & self._flags.MOVED_FROM:

@@ -315,7 +315,8 @@ def refusal(directory: str, *, room: int = 0, user_xattrs: bool = False) -> Refu
         refused = _trial(str(trial), user_xattrs=user_xattrs)
     except OSError as error:
         by_machine = isinstance(error, mount.MountError) and error.errno in _BY_MACHINE
-        refused = Refusal(_words(error) + _beside_a_tmpfs(error, str(trial)), by_machine)
+        place = "" if by_machine else f", on a filesystem of the type {mount.filesystem(trial)}"
+        refused = Refusal(_words(error) + place + _beside_a_tmpfs(error, str(trial)), by_machine)
     finally:
         remove_tree(str(trial))
         os.close(lock)

@@ -22,6 +22,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from . import syscalls
 
@@ -428,8 +429,8 @@ def mounted() -> Iterator[Mounted]:
     """
     with contextlib.suppress(FileNotFoundError), open("/proc/thread-self/mountinfo", "rb") as table:
         for line in table:
-            mount, _, filesystem = line.rstrip(b"\n").partition(b" - ")
-            fstype, _, raw_options = filesystem.split(b" ", 2)
+            mount, _, of_filesystem = line.rstrip(b"\n").partition(b" - ")
+            fstype, _, raw_options = of_filesystem.split(b" ", 2)
             options: dict[str, str] = {}
             for option in raw_options.split(b","):
                 key, _, value = option.partition(b"=")
@@ -442,6 +443,12 @@ def mounted() -> Iterator[Mounted]:
             yield Mounted(
                 _plain(target), os.fsdecode(flags).split(","), os.fsdecode(fstype), options
             )
+
+
+def filesystem(path: Path) -> str:
+    """The type of the filesystem that `path` is on, as the mount table has it."""
+    around = [one for one in mounted() if path.is_relative_to(one.target)]
+    return max(reversed(around), key=lambda one: len(one.target)).fstype if around else "unknown"
 
 
 def _plain(escaped: bytes) -> str:
