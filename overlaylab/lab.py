@@ -15,12 +15,11 @@ from types import TracebackType
 
 from .backends import Backend
 from .backends.probe import choose
-from .backends.scratch import new_directory, own, sweep
+from .backends.scratch import new_directory, own, remove, sweep
 from .errors import BadLower, BadName, BadOption, LabClosed, NoSuchOverlay, ScratchFull
 from .layer import Content, Layer, check_lowers, check_name, write_content
 from .overlay import Overlay
 from .text import listed
-from .trees import remove_tree
 
 _open: weakref.WeakSet[Lab] = weakref.WeakSet()
 _numbers = itertools.count()
@@ -170,7 +169,7 @@ class Lab:
         """
         layer = self._lower(name)
         del self.layers[name]
-        remove_tree(str(layer.path))
+        remove(layer.path)
 
     def mount(
         self,
@@ -280,7 +279,7 @@ class Lab:
                 path.chmod(0o755)
                 yield path
             except BaseException:
-                remove_tree(str(path))
+                remove(path)
                 raise
 
 
@@ -346,7 +345,7 @@ def _clean_up(owner: int, path: Path, lock: int, merged: Sequence[Path], backend
         with contextlib.suppress(OSError):  # EINVAL: unmounted already
             backend.unmount(one, force=True)
     with contextlib.suppress(OSError):
-        remove_tree(str(path))
+        remove(path)
     os.close(lock)
 
 

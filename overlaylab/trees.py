@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import os
 import shutil
@@ -11,6 +12,7 @@ from collections.abc import Callable, Iterator
 
 from .layer import read_entry
 from .linux import xattrs
+from .linux.mount import mounted_in
 from .progress import Count
 
 #: The marks and the data that a sketch of a layer keeps.
@@ -194,12 +196,15 @@ def remove_tree(path: str) -> None:
     """Remove whatever is at `path`, work directories without any permission included.
 
     Raises:
-        OSError: something could not be removed.
+        OSError: something could not be removed; EBUSY if something is mounted there or beneath:
+            that is not ours to remove.
     """
     xattrs.forget_marks(path)
     if os.path.islink(path) or not os.path.isdir(path):
         os.unlink(path)
         return
+    for target in mounted_in(path):
+        raise OSError(errno.EBUSY, "something is mounted there", target)
     try:
         shutil.rmtree(path)
     except PermissionError:

@@ -10,8 +10,16 @@ from pathlib import Path
 import pytest
 
 from overlaylab import Lab, Layer, Overlay
-from overlaylab.errors import BadLower, BadName, LabClosed, MountRefused, NoSuchOverlay
+from overlaylab.errors import (
+    BadLower,
+    BadName,
+    LabClosed,
+    MountBusy,
+    MountRefused,
+    NoSuchOverlay,
+)
 from overlaylab.lab import find_overlay, open_labs
+from overlaylab.linux import mount
 
 from .helpers import mount_table, names
 
@@ -158,6 +166,66 @@ def test_closing_a_lab_in_use_takes_the_view_away_at_once(kernel_lab: Lab):
         kernel_lab.close()
         assert not merged.exists()
         assert file.read() == "1"
+
+
+@pytest.fixture
+def thesis(directory: Path) -> Path:
+    """What a learner would not want to lose."""
+    (directory / "home").mkdir()
+    (directory / "home/text").write_text("years")
+    return directory / "home"
+
+
+PLACES = {
+    "a layer": lambda lab, web: lab.layers["base"].path / "dir",
+    "merged": lambda lab, web: web.merged / "dir",
+    "upper": lambda lab, web: web.upper / "new",
+    "an unmounted merged": lambda lab, web: web.unmount() or lab.path / "mounts/web/merged",
+    "/tmp of scripts": lambda lab, web: lab.tmp,
+    "the whole lab": lambda lab, web: lab.path,
+}
+
+
+@pytest.mark.parametrize("where", PLACES)
+def test_closing_unmounts_what_a_learner_mounted_and_leaves_what_is_in_it(
+    kernel_lab: Lab, thesis: Path, where: str
+):
+    web = kernel_lab.mount("web", lower=[kernel_lab.layer("base", {"dir/": None})])
+    web.sh("mkdir new")
+    mount.bind(str(thesis), str(PLACES[where](kernel_lab, web)))
+    path = kernel_lab.path
+    kernel_lab.close()
+    assert (thesis / "text").read_text() == "years"
+    assert mount.mounted_in(path) == []
+    assert not path.exists()
+
+
+def test_closing_leaves_a_file_that_is_mounted_on_another(kernel_lab: Lab, thesis: Path):
+    base = kernel_lab.layer("base", {"file": "x"})
+    mount.bind(str(thesis / "text"), str(base.path / "file"))
+    kernel_lab.close()
+    assert (thesis / "text").read_text() == "years"
+    assert not kernel_lab.path.exists()
+
+
+def test_a_layer_in_which_something_is_mounted_is_removed_without_it(kernel_lab: Lab, thesis: Path):
+    base = kernel_lab.layer("base", {"dir/": None})
+    mount.bind(str(thesis), str(base.path / "dir"))
+    kernel_lab.remove_layer("base")
+    assert (thesis / "text").read_text() == "years"
+    assert not base.path.exists()
+
+
+@pytest.mark.parametrize("end", ["unmount", "close"])
+def test_a_stand_in_does_not_remove_what_is_mounted_in_it(kernel_lab: Lab, thesis: Path, end: str):
+    with Lab("stand-in", backend="emulated") as lab:
+        web = lab.mount("web", lower=[lab.layer("base", {"dir/": None})])
+        mount.bind(str(thesis), str(web.merged / "dir"))
+        if end == "unmount":
+            with pytest.raises(MountBusy):
+                web.unmount()
+            mount.unmount(str(web.merged / "dir"))
+    assert (thesis / "text").read_text() == "years"
 
 
 def test_closing_gives_back_every_descriptor(backend: str):

@@ -38,7 +38,7 @@ from typing import TYPE_CHECKING
 from ..errors import BackendUnavailable
 from ..layer import Layer
 from ..linux import sandbox, xattrs
-from ..linux.mount import MountError
+from ..linux.mount import MountError, mounted_in
 from ..lookup import Place, step, top
 from ..trees import (
     copy_attributes,
@@ -184,7 +184,9 @@ def _as_the_kernel_would(lower: Sequence[Path], upper: Path | None) -> MountErro
 
 
 def _in_use(directory: Path) -> bool:
-    """Has this process a file open there, or its current directory?"""
+    """Has this process a file open there, or its current directory, or is something mounted?"""
+    if mounted_in(directory):
+        return True
     for link in ("/proc/self/cwd", *glob.glob("/proc/self/fd/*")):
         with contextlib.suppress(OSError):
             target = os.readlink(link)

@@ -88,6 +88,20 @@ def drop_tmpfs(path: Path) -> None:
         path.rmdir()
 
 
+def remove(path: Path) -> None:
+    """Remove a directory of ours, and unmount first what is mounted in it.
+
+    Mounts of ours are gone with their namespace, but not with a python3 run by root; and a
+    learner may have mounted something of his own there, which must not be removed.
+
+    Raises:
+        OSError: something could not be unmounted, or removed.
+    """
+    for target in mount.mounted_in(path):
+        mount.unmount(target, detach=True)
+    remove_tree(str(path))
+
+
 def sweep(parent: Path) -> None:
     """Remove what nobody owns any more from `parent`; what cannot be removed stays."""
     for path in parent.iterdir():
@@ -95,10 +109,6 @@ def sweep(parent: Path) -> None:
             lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                # Mounts are gone with a kernel of ours, but not with a python3 run by root.
-                left = [m.target for m in mount.mounted() if f"{m.target}/".startswith(f"{path}/")]
-                for target in reversed(left):
-                    mount.unmount(target, detach=True)
-                remove_tree(str(path))
+                remove(path)
             finally:
                 os.close(lock)

@@ -445,6 +445,13 @@ def mounted() -> Iterator[Mounted]:
             )
 
 
+def mounted_in(directory: str | os.PathLike[str]) -> list[str]:
+    """Where something is mounted at `directory` or beneath, the latest first."""
+    real = os.path.realpath(directory)
+    found = [one.target for one in mounted() if f"{one.target}/".startswith(f"{real}/")]
+    return found[::-1]
+
+
 def filesystem(path: Path) -> str:
     """The type of the filesystem that `path` is on, as the mount table has it."""
     around = [one for one in mounted() if path.is_relative_to(one.target)]
