@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 
 from overlaylab import Lab
-from overlaylab.linux import mount, namespaces
+from overlaylab.linux import mount
 
 
 def timed(action: Callable[[], None]) -> float:
@@ -32,7 +32,7 @@ def main(rounds: int) -> None:
         for part in parts.values():
             part.mkdir()
         upper, work, merged = map(str, parts.values())
-        stack = mount.Stack(paths, upper, work, namespaces.in_user_namespace())
+        stack = mount.Request(paths, upper, work)
         numbers = iter(range(rounds * 2))
 
         def by_lab() -> None:

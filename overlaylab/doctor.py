@@ -10,7 +10,7 @@ from .backends.emulated import DIFFERENCES
 from .backends.probe import choose, has_data_only_layers, takes_user_xattrs
 from .draw.svg import engine
 from .errors import OverlaylabError
-from .linux import mount, namespaces, sandbox
+from .linux import mount, namespaces, sandbox, users
 from .text import Table
 
 
@@ -61,7 +61,7 @@ def _lacking(scratch: Path) -> list[tuple[str, str]]:
             takes_user_xattrs(scratch)
         ),
         "data-only layers (Linux 6.5; lesson 12)": (
-            namespaces.in_user_namespace() or has_data_only_layers(scratch)
+            users.in_user_namespace() or has_data_only_layers(scratch)
         ),
         "Landlock (Linux 5.13; shell cells have the other fence alone)": sandbox.landlock_abi() > 0,
     }

@@ -15,7 +15,7 @@ from typing import NoReturn
 import pytest
 
 from overlaylab import Change, Overlay
-from overlaylab.linux import mount, namespaces, xattrs
+from overlaylab.linux import mount, users, xattrs
 
 
 def kinds(overlay: Overlay) -> dict[str, str]:
@@ -81,7 +81,7 @@ def is_whiteout(path: Path) -> bool:
 
 def mark(path: Path, name: str) -> bytes | None:
     """The overlay xattr `name` of `path`, read raw; None if it has none."""
-    prefix = "user.overlay." if namespaces.in_user_namespace() else "trusted.overlay."
+    prefix = "user.overlay." if users.in_user_namespace() else "trusted.overlay."
     with contextlib.suppress(OSError):
         return os.getxattr(path, prefix + name, follow_symlinks=False)
     return None
@@ -169,7 +169,7 @@ def overlay_by_hand(
         "lowerdir=" + ":".join(map(str, lower)),
         f"upperdir={upper}",
         f"workdir={work}",
-        *(["userxattr"] if namespaces.in_user_namespace() else []),
+        *(["userxattr"] if users.in_user_namespace() else []),
         *options,
     ]
     for directory in (target, upper, work):

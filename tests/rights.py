@@ -8,10 +8,10 @@ import re
 
 import pytest
 
-from overlaylab.linux import namespaces
+from overlaylab.linux import users
 
 #: Root of the machine, not of a user namespace.
-REAL_ROOT = os.geteuid() == 0 and not namespaces.in_user_namespace()
+REAL_ROOT = os.geteuid() == 0 and not users.in_user_namespace()
 
 #: The prefix of overlayfs's own xattrs.
 MARKS = "trusted.overlay." if REAL_ROOT else "user.overlay."

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
 
-from overlaylab.linux import namespaces
+from overlaylab.linux import users
 
 from .helpers import mounts_anywhere
 from .kernels import Kernel, kernel
@@ -101,7 +101,7 @@ def test_marks_are_the_users_where_root_is_not_real(running: Kernel):
         "    shutil.rmtree(web.merged / 'd'); (web.merged / 'd').mkdir()\n"
         "    print([n for n in os.listxattr(web.upper / 'd') if n.endswith('opaque')])\n"
     )
-    real_root = not namespaces.in_user_namespace() and name(running) != "overlaylab-rootless"
+    real_root = not users.in_user_namespace() and name(running) != "overlaylab-rootless"
     assert done.stdout == f"['{'trusted' if real_root else 'user'}.overlay.opaque']\n"
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from overlaylab import Lab
-from overlaylab.linux import namespaces
+from overlaylab.linux import users
 
 from .helpers import eventually, mounts_anywhere, processes, python
 from .kernels import Kernel, kernel
@@ -248,8 +248,8 @@ def test_a_rootless_process_is_root_in_a_user_namespace():
         "from overlaylab.linux import namespaces\n"
         "import os\n"
         "outside = os.getuid()\n"
-        "print(namespaces.enter(rootless=True).mode, namespaces.in_user_namespace())\n"
-        "print(os.getuid(), namespaces.outer_uid() == outside)\n"
+        "print(namespaces.enter(rootless=True).mode, users.in_user_namespace())\n"
+        "print(os.getuid(), users.outer_uid() == outside)\n"
     )
     assert python("-c", code).stdout.split() == ["user", "True", "0", "True"]
 
@@ -268,6 +268,6 @@ def test_a_process_with_threads_stays_plain_and_says_why():
 
 
 def test_this_run_knows_in_which_namespace_it_is():
-    assert namespaces.in_user_namespace() == (
+    assert users.in_user_namespace() == (
         Path("/proc/self/uid_map").read_text().split() != ["0", "0", "4294967295"]
     )

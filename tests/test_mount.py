@@ -13,13 +13,13 @@ import pytest
 from overlaylab import Lab
 from overlaylab.backends.refusals import refused
 from overlaylab.errors import BackendUnavailable, BadOption, MountRefused
-from overlaylab.linux import mount, namespaces, syscalls
+from overlaylab.linux import mount, syscalls
 from overlaylab.trees import remove_tree
 
 from .helpers import change, mark, mount_table, python
 from .rights import REAL_ROOT, since
 
-Mounter = Callable[[str, mount.Stack], mount.Told]
+Mounter = Callable[[str, mount.Request], mount.Told]
 
 PATHS = {
     "300 characters": b"x" * 150 + b"/" + b"y" * 150,
@@ -66,7 +66,7 @@ def without(*commands: int, number: int = errno.EINVAL) -> Callable[..., int]:
     return syscall
 
 
-def parts(directory: Path, name: bytes) -> mount.Stack:
+def parts(directory: Path, name: bytes) -> mount.Request:
     """A stack of two lowers, upper and work in directories beneath `name`."""
     place = os.path.join(os.fsencode(directory), name)
     paths = [os.fsdecode(os.path.join(place, part)) for part in (b"l1", b"l2", b"up", b"work")]
@@ -74,7 +74,7 @@ def parts(directory: Path, name: bytes) -> mount.Stack:
         os.makedirs(path)
         Path(path, f"file{number}").touch()
     os.unlink(os.path.join(paths[3], "file3"))
-    return mount.Stack(paths[:2], paths[2], paths[3], namespaces.in_user_namespace())
+    return mount.Request(paths[:2], paths[2], paths[3])
 
 
 @pytest.fixture
@@ -238,7 +238,7 @@ def test_what_a_way_that_works_refuses_is_said_once(directory: Path, target: Pat
     stack = parts(directory, b"plain")
     mount.mount_overlay(str(target), stack)
     mount.unmount(str(target))
-    wrong = mount.Stack(stack.lower, None, None, stack.userxattr, {"nonsense": "x"})
+    wrong = mount.Request(stack.lower, options={"nonsense": "x"})
     with pytest.raises(mount.MountError) as refusal:
         mount.mount_overlay(str(target), wrong)
     assert refusal.value.errno == errno.EINVAL
@@ -259,7 +259,7 @@ def test_without_an_upper_it_mounts_read_only_whichever_way(
     directory: Path, target: Path, mounter: Mounter
 ):
     stack = parts(directory, b"plain")
-    mounter(str(target), mount.Stack(stack.lower, None, None, stack.userxattr))
+    mounter(str(target), mount.Request(stack.lower))
     with pytest.raises(OSError, match="Read-only"):
         (target / "new").touch()
     assert "upperdir" not in reported(target)
@@ -276,7 +276,7 @@ def test_neither_devices_nor_setuid_programs_work_in_a_mount(
 def test_a_refused_mount_leaves_nothing_open(directory: Path, target: Path, mounter: Mounter):
     stack = parts(directory, b"plain")
     before = os.listdir("/proc/self/fd")
-    gone = mount.Stack([*stack.lower, str(directory / "gone")], stack.upper, stack.work, False)
+    gone = mount.Request([*stack.lower, str(directory / "gone")], stack.upper, stack.work)
     with pytest.raises(mount.MountError) as refusal:
         mounter(str(target), gone)
     assert refusal.value.errno == errno.ENOENT
@@ -311,7 +311,7 @@ def test_mount2_names_many_layers_by_short_numbers(directory: Path, target: Path
     for path in lower:
         path.mkdir(parents=True)
         (path / path.name).touch()
-    many = mount.Stack(list(map(str, lower)), stack.upper, stack.work, stack.userxattr)
+    many = mount.Request(list(map(str, lower)), stack.upper, stack.work)
     here = os.getcwd()
     told = mount.mount_by_options(str(target), many)
     assert len(os.listdir(target)) == 501
@@ -327,7 +327,7 @@ def test_too_many_lowers_for_one_page_are_e2big_on_mount2(
     lower = [directory / f"layer{n}" for n in range(60)]
     for path in lower:
         path.mkdir()
-    stack = mount.Stack(list(map(str, lower)), None, None, namespaces.in_user_namespace())
+    stack = mount.Request(list(map(str, lower)))
     with pytest.raises(mount.MountError) as refusal:
         mount.mount_by_options(str(target), stack)
     assert refusal.value.errno == errno.E2BIG

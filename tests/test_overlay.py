@@ -8,7 +8,7 @@ import pytest
 
 from overlaylab import Lab, Overlay
 from overlaylab.errors import BadLower, MountBusy, NotMounted, OverlaylabError
-from overlaylab.linux import namespaces
+from overlaylab.linux import users
 
 from .helpers import kinds, mount_table, names, overlay_by_hand, tree
 
@@ -48,7 +48,7 @@ def test_the_options_are_the_kernels(kernel_lab: Lab):
     assert web.options["lowerdir"] == f"{a.path}:{b.path}"
     assert web.options["upperdir"] == str(web.upper)
     assert web.options["workdir"] == str(web.work)
-    assert ("userxattr" in web.options) == namespaces.in_user_namespace()
+    assert ("userxattr" in web.options) == users.in_user_namespace()
 
 
 def test_a_read_only_mounts_options_have_lowers_alone(kernel_lab: Lab):

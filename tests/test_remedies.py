@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from overlaylab.backends import probe
-from overlaylab.linux import namespaces
+from overlaylab.linux import namespaces, users
 
 from .helpers import python
 from .test_probe_matrix import TOOLS
@@ -37,7 +37,7 @@ def remedy(monkeypatch: pytest.MonkeyPatch) -> Remedy:
         """The sentence for `user`, whose kernel was `refused` that (None: it has no launcher)."""
         entered = namespaces.Entered("plain", refused) if refused is not None else None
         monkeypatch.setattr(namespaces, "entered", entered)
-        monkeypatch.setattr(namespaces, "in_user_namespace", lambda: False)
+        monkeypatch.setattr(users, "in_user_namespace", lambda: False)
         monkeypatch.setattr(os, "getuid", lambda: user)
         monkeypatch.setattr(os.path, "exists", lambda path: path == sign)
         monkeypatch.setattr(probe, "_setting", lambda name: (settings or {}).get(name, ""))

@@ -50,7 +50,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from overlaylab import Lab
 from overlaylab.backends.emulated import DIFFERENCES
-from overlaylab.linux import namespaces
+from overlaylab.linux import namespaces, users
 
 
 class Round(NamedTuple):
@@ -90,7 +90,7 @@ def left_out(script: str, how: Round, backend: str) -> str:
         return "it expects what is so without redirect_dir=on"
     if backend == "emulated":
         return "the stand-in takes no mount options"
-    if namespaces.in_user_namespace():
+    if users.in_user_namespace():
         return "the kernel refuses redirect_dir=on in a user namespace"
     return ""
 
@@ -184,7 +184,7 @@ def _on_a_lab(test_context: Any) -> Any:
             return None if self.emulated else super().lower_fs()
 
         def check_dev_ino(self, *arguments: Any) -> None:
-            if not namespaces.in_user_namespace():
+            if not users.in_user_namespace():
                 super().check_dev_ino(*arguments)
 
         def open_file(self, filename: str, **how: Any) -> None:

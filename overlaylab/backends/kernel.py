@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..linux import mount, namespaces, sandbox
+from ..linux import mount, sandbox
 from .refusals import busy, refused
 
 
@@ -33,12 +33,10 @@ class KernelBackend:
         options: Mapping[str, str],
     ) -> None:
         """See :meth:`.Backend.mount`."""
-        stack = mount.Stack(
+        stack = mount.Request(
             lower=[str(path) for path in lower],
             upper=None if upper is None else str(upper),
             work=None if work is None else str(work),
-            # trusted.* xattrs are for the root of the machine alone (xattr(7)).
-            userxattr=namespaces.in_user_namespace(),
             options=options,
         )
         try:

@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from ..errors import BackendUnavailable, OverlaylabError, ScratchRefused
 from ..layer import read_entry
-from ..linux import mount, namespaces
+from ..linux import mount, namespaces, users
 from ..trees import remove_tree
 from . import Backend
 from .emulated import EmulatedBackend
@@ -154,7 +154,7 @@ _ASKED_FOR = "a stand-in was asked for, with backend= or OVERLAYLAB_BACKEND."
 
 def _why() -> str:
     entered = namespaces.entered
-    if namespaces.in_user_namespace():
+    if users.in_user_namespace():
         return "this kernel is root of its own user namespace, and a trial mount worked."
     if entered is None or entered.mode == "plain":
         return "this process is root, and a trial mount worked."
@@ -230,7 +230,7 @@ def _remedy() -> str:
         choose_kernel = "choose the kernel named overlaylab, which makes a user namespace first"
         return f"{choose_kernel}; if that is refused, {container}" if container else choose_kernel
     refused = entered.refusal if entered is not None else ""
-    if not root or namespaces.in_user_namespace() or "CLONE_NEWUSER" in refused:
+    if not root or users.in_user_namespace() or "CLONE_NEWUSER" in refused:
         for name, forbidden, permitted in _FORBIDDING:
             # An engine's profile in the place of Ubuntu's: that setting is not what forbids.
             if "apparmor" in name and container and _label().startswith(_ENGINES):
@@ -332,7 +332,7 @@ def _beside_a_tmpfs(error: OSError, directory: str) -> str:
     Such a namespace may mount what the kernel marks FS_USERNS_MOUNT: a tmpfs since 3.9, an overlay
     since 5.11 (user_namespaces(7); commit 459c7c565ac3).
     """
-    if error.errno != errno.EPERM or not namespaces.in_user_namespace():
+    if error.errno != errno.EPERM or not users.in_user_namespace():
         return ""
     try:
         mount.mount_tmpfs(directory)
@@ -385,15 +385,13 @@ def _trial(directory: str, *, user_xattrs: bool = False) -> Refusal | None:
     for file in ("deleted", "remade/file"):
         with open(os.path.join(parts["lower"], file), "w"):
             pass
-    stack = mount.Stack(
-        [parts["lower"]], parts["upper"], parts["work"], namespaces.in_user_namespace()
-    )
-    mount.mount_overlay(parts["merged"], stack)
+    request = mount.Request([parts["lower"]], parts["upper"], parts["work"])
+    mount.mount_overlay(parts["merged"], request)
     try:
         refused = _work(parts["merged"], user_xattrs=user_xattrs)
     except OSError as error:
         refused = Refusal(_words(error))
-        if stack.userxattr and not takes_user_xattrs(parts["upper"]):
+        if request.userxattr and not takes_user_xattrs(parts["upper"]):
             reason = "its files take no xattrs of users, in which a user namespace has its marks"
             refused = Refusal(f"{reason} (a tmpfs takes them since Linux 6.6)")
     finally:
@@ -457,7 +455,7 @@ def has_data_only_layers(scratch: Path) -> bool:
         for part in (lower, data, merged):
             part.mkdir()
         options = {"metacopy": "on", "datadir+": str(data)}
-        mount.mount_overlay(str(merged), mount.Stack([str(lower)], None, None, False, options))
+        mount.mount_overlay(str(merged), mount.Request([str(lower)], options=options))
         mount.unmount(str(merged), detach=True)
     except mount.MountError:
         return False

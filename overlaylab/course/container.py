@@ -198,7 +198,6 @@ def _start(lower: list[str], home: Path, script: str, name: str) -> Container:
         steps.append(Step(what, ", ".join(made), (time.perf_counter() - begin) * 1000))
 
     upper, work, merged = parts = [home / part for part in ("upper", "work", "merged")]
-    userxattr = namespaces.in_user_namespace()
     with step("an upper of its own", "mkdir"):
         for part in parts:
             part.mkdir(parents=True)
@@ -208,7 +207,7 @@ def _start(lower: list[str], home: Path, script: str, name: str) -> Container:
     with step("a name of its own", "sethostname"):
         socket.sethostname(name)
     with step("the image's layers below upper") as calls:
-        mount.mount_overlay(str(merged), mount.Stack(lower, str(upper), str(work), userxattr))
+        mount.mount_overlay(str(merged), mount.Request(lower, str(upper), str(work)))
         new = "fsopen, fsconfig, fsmount, move_mount"
         calls.append("mount" if mount.working_way == "mount(2)" else new)
     with step("merged becomes /") as calls:

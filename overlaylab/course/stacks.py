@@ -21,7 +21,7 @@ from ..draw import Curve
 from ..errors import MountRefused
 from ..lab import Lab
 from ..layer import Layer
-from ..linux import mount, namespaces, syscalls
+from ..linux import mount, syscalls
 from ..trees import remove_tree
 
 _numbers = itertools.count()
@@ -70,9 +70,9 @@ def upper_in(directory: Path, lower: Layer) -> None:
 
 def _stack(
     lower: Sequence[Layer], upper: str, work: str, options: Mapping[str, str] | None = None
-) -> mount.Stack:
+) -> mount.Request:
     paths = [str(layer.path) for layer in lower]
-    return mount.Stack(paths, upper, work, namespaces.in_user_namespace(), options or {})
+    return mount.Request(paths, upper, work, options or {})
 
 
 class SharedUpper:
@@ -219,9 +219,8 @@ class NamedLayers:
     def mount_one_by_one(self, names: Sequence[str]) -> Mounting:
         """Mount with one ``lowerdir+`` for each layer, through fsconfig(2)."""
         paths = [str(self._home / name) for name in names]
-        userxattr = namespaces.in_user_namespace()
-        stack = mount.Stack(paths, None, None, userxattr)
-        return self._mounted(lambda: mount.mount_by_paths(str(self._home / "merged"), stack), 0)
+        request = mount.Request(paths)
+        return self._mounted(lambda: mount.mount_by_paths(str(self._home / "merged"), request), 0)
 
     def _mounted(self, action: Callable[[], object], length: int) -> Mounting:
         try:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..lab import Lab
 from ..layer import Layer
-from ..linux import mount, namespaces
+from ..linux import mount
 from ..overlay import Overlay
 from ..text import Table
 from .show import yes_or_no
@@ -30,8 +30,7 @@ def mount_without(lab: Lab, lower: Sequence[Layer]) -> None:
             part.mkdir()
         paths = [str(layer.path) for layer in lower]
         options = {"upperdir": str(upper)}
-        userxattr = namespaces.in_user_namespace()
-        mount.mount_overlay(str(merged), mount.Stack(paths, str(upper), None, userxattr, options))
+        mount.mount_overlay(str(merged), mount.Request(paths, str(upper), None, options))
         mount.unmount(str(merged))
 
 

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import syscalls
+from .users import in_user_namespace
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 1 << 18
@@ -67,22 +68,23 @@ class MountError(OSError):
 
 
 @dataclass(frozen=True)
-class Stack:
-    """What an overlay mount is made of.
+class Request:
+    """What an overlay is to be mounted of.
 
     Attributes:
         lower: directories, the top one first, as in ``lowerdir=``.
         upper: the directory that takes the writes; None for a read-only mount.
         work: an empty directory on the filesystem of `upper`; None with it.
-        userxattr: keep marks in ``user.overlay.*``; needed in a user namespace.
         options: more options of overlayfs and their values, ``""`` for a flag.
+        userxattr: keep marks in ``user.overlay.*``: in a user namespace, for ``trusted.*`` is for
+            the root of the machine alone (xattr(7)).
     """
 
     lower: Sequence[str]
-    upper: str | None
-    work: str | None
-    userxattr: bool
+    upper: str | None = None
+    work: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    userxattr: bool = field(default_factory=in_user_namespace)
 
 
 #: What a mount was told, where that differs from what was meant: an option's value as the kernel
@@ -96,8 +98,8 @@ refused_ways: dict[str, MountError] = {}
 working_way = ""
 
 
-def mount_overlay(target: str, stack: Stack) -> Told:
-    """Mount `stack` at the directory `target`, by the first way that the kernel accepts.
+def mount_overlay(target: str, request: Request) -> Told:
+    """Mount `request` at the directory `target`, by the first way that the kernel accepts.
 
     No set-user-ID program and no device node works in the mount: a layer is data.
 
@@ -113,7 +115,7 @@ def mount_overlay(target: str, stack: Stack) -> Told:
     refused: dict[str, MountError] = {}
     for way in sorted(WAYS, key=lambda way: way != working_way):
         try:
-            told = WAYS[way](target, stack)
+            told = WAYS[way](target, request)
         except MountError as error:
             refused[way] = error
             continue
@@ -123,7 +125,7 @@ def mount_overlay(target: str, stack: Stack) -> Told:
         return told
     if working_way:
         raise refused[working_way]
-    # Said of the stack, and not of a parameter that this kernel does not know.
+    # Said of the request, and not of a parameter that this kernel does not know.
     reasons = [
         way
         for way, error in refused.items()
@@ -134,7 +136,7 @@ def mount_overlay(target: str, stack: Stack) -> Told:
     raise refused[first]
 
 
-def mount_by_descriptors(target: str, stack: Stack) -> Told:
+def mount_by_descriptors(target: str, request: Request) -> Told:
     """Mount through fsopen(2) and its sisters, with each layer as an open directory.
 
     Raises:
@@ -146,10 +148,10 @@ def mount_by_descriptors(target: str, stack: Stack) -> Told:
             context.configure(_FSCONFIG_SET_FD, key, None, context.opened(_open_directory(path)))
             return path
 
-        return context.mount(target, stack, add_directory)
+        return context.mount(target, request, add_directory)
 
 
-def mount_by_paths(target: str, stack: Stack) -> Told:
+def mount_by_paths(target: str, request: Request) -> Told:
     r"""Mount through fsopen(2) and its sisters, with each layer as a string.
 
     A path that is too long for a string, or has a ``\``, which the kernel takes for an escape in
@@ -166,7 +168,7 @@ def mount_by_paths(target: str, stack: Stack) -> Told:
             context.configure(_FSCONFIG_SET_STRING, key, os.fsencode(path))
             return path
 
-        return context.mount(target, stack, add_directory)
+        return context.mount(target, request, add_directory)
 
 
 class _Context(contextlib.ExitStack):
@@ -194,16 +196,18 @@ class _Context(contextlib.ExitStack):
         except OSError as error:
             raise MountError(error.errno or 0, "fsconfig(2)", _messages(self._fd)) from None
 
-    def mount(self, target: str, stack: Stack, add_directory: Callable[[bytes, str], str]) -> Told:
-        """Say what `stack` is, with directories as `add_directory` names them, and mount it."""
-        lower = [add_directory(b"lowerdir+", path) for path in stack.lower]
-        told = {":".join(lower): ":".join(stack.lower)}
-        if stack.upper is not None and stack.work is not None:
-            for key, path in ((b"upperdir", stack.upper), (b"workdir", stack.work)):
+    def mount(
+        self, target: str, request: Request, add_directory: Callable[[bytes, str], str]
+    ) -> Told:
+        """Say what `request` is, with directories as `add_directory` names them, and mount it."""
+        lower = [add_directory(b"lowerdir+", path) for path in request.lower]
+        told = {":".join(lower): ":".join(request.lower)}
+        if request.upper is not None and request.work is not None:
+            for key, path in ((b"upperdir", request.upper), (b"workdir", request.work)):
                 told[add_directory(key, path)] = path
-        if stack.userxattr:
+        if request.userxattr:
             self.configure(_FSCONFIG_SET_FLAG, b"userxattr", None)
-        for name, value in stack.options.items():
+        for name, value in request.options.items():
             if name == "datadir+":
                 told[add_directory(b"datadir+", value)] = value
                 continue
@@ -211,7 +215,7 @@ class _Context(contextlib.ExitStack):
             self.configure(kind, os.fsencode(name), os.fsencode(value) if value else None)
         self.configure(_FSCONFIG_CREATE, None, None)
         attributes = _MOUNT_ATTR_NOSUID | _MOUNT_ATTR_NODEV
-        if stack.upper is None:
+        if request.upper is None:
             attributes |= _MOUNT_ATTR_RDONLY
         try:
             mounted = self.opened(
@@ -230,7 +234,7 @@ class _Context(contextlib.ExitStack):
         return told
 
 
-def mount_by_options(target: str, stack: Stack) -> Told:
+def mount_by_options(target: str, request: Request) -> Told:
     r"""Mount through mount(2), with ``\`` before each ``:``, ``,`` and ``\`` of a path.
 
     Where the options would not fit in a page the directories are named by the numbers of open
@@ -240,8 +244,8 @@ def mount_by_options(target: str, stack: Stack) -> Told:
     Raises:
         MountError: the kernel refused; nothing is mounted. E2BIG: too many layers for a page.
     """
-    flags = MS_NOSUID | MS_NODEV | (MS_RDONLY if stack.upper is None else 0)
-    options = _options(stack)
+    flags = MS_NOSUID | MS_NODEV | (MS_RDONLY if request.upper is None else 0)
+    options = _options(request)
     with contextlib.ExitStack() as open_files:
         try:
             if len(b",".join(options)) <= _MOUNT_DATA_MAX:
@@ -253,7 +257,7 @@ def mount_by_options(target: str, stack: Stack) -> Told:
                     open_files.callback(os.close, directory)
                     return str(directory)
 
-                options = _options(stack, number)
+                options = _options(request, number)
                 data = b",".join(options)
                 if len(data) > _MOUNT_DATA_MAX:
                     raise MountError(errno.E2BIG, "mount(2)", "mount(2) takes one page of options")
@@ -262,13 +266,13 @@ def mount_by_options(target: str, stack: Stack) -> Told:
             raise
         except OSError as error:
             raise MountError(error.errno or 0, "mount(2)") from None
-    meant = (one.partition(b"=")[2] for one in _options(stack, escaped=False))
+    meant = (one.partition(b"=")[2] for one in _options(request, escaped=False))
     reported = (one.partition(b"=")[2] for one in options)
     return {os.fsdecode(one): os.fsdecode(path) for one, path in zip(reported, meant, strict=True)}
 
 
 #: The ways, the newest first.
-WAYS: Mapping[str, Callable[[str, Stack], Told]] = {
+WAYS: Mapping[str, Callable[[str, Request], Told]] = {
     "descriptors": mount_by_descriptors,
     "paths": mount_by_paths,
     "mount(2)": mount_by_options,
@@ -276,7 +280,7 @@ WAYS: Mapping[str, Callable[[str, Stack], Told]] = {
 
 
 def _options(
-    stack: Stack, name: Callable[[str], str] = str, *, escaped: bool = True
+    request: Request, name: Callable[[str], str] = str, *, escaped: bool = True
 ) -> list[bytes]:
     """The options of mount(2), each directory as `name` names it."""
 
@@ -284,15 +288,15 @@ def _options(
         raw = os.fsencode(text)
         return re.sub(rb"([\\:,])", rb"\\\1", raw) if escaped else raw
 
-    options = [b"lowerdir=" + b":".join(written(name(path)) for path in stack.lower)]
-    if "datadir+" in stack.options:
-        options[0] += b"::" + written(name(stack.options["datadir+"]))
-    if stack.upper is not None and stack.work is not None:
-        options.append(b"upperdir=" + written(name(stack.upper)))
-        options.append(b"workdir=" + written(name(stack.work)))
-    if stack.userxattr:
+    options = [b"lowerdir=" + b":".join(written(name(path)) for path in request.lower)]
+    if "datadir+" in request.options:
+        options[0] += b"::" + written(name(request.options["datadir+"]))
+    if request.upper is not None and request.work is not None:
+        options.append(b"upperdir=" + written(name(request.upper)))
+        options.append(b"workdir=" + written(name(request.work)))
+    if request.userxattr:
         options.append(b"userxattr")
-    for option, value in stack.options.items():
+    for option, value in request.options.items():
         if option != "datadir+":
             options.append(written(option) + (b"=" + written(value) if value else b""))
     return options

@@ -32,7 +32,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import IO
 
-from . import mount, namespaces, syscalls
+from . import mount, namespaces, syscalls, users
 
 #: Bytes kept of each of a script's two outputs.
 OUTPUT_LIMIT = 256 * 1024
@@ -154,7 +154,7 @@ def run(script: str, fence: Fence, timeout: float) -> Finished:
     # PID namespace and end it.
     landlock_abi()
     # A user namespace of ours knows one user; PRoot plays others, and needs its own /proc.
-    other = fence.root is not None and fence.root.user != "0:0" and namespaces.in_user_namespace()
+    other = fence.root is not None and fence.root.user != "0:0" and users.in_user_namespace()
     if fence.mounts and (other or not _mounts_work()):
         fence = replace(fence, mounts=False)
     prefix = [*_die_with_parent(), *(_without_powers() if fence.mounts else ())]

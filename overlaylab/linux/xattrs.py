@@ -16,7 +16,7 @@ import functools
 import os
 from collections.abc import Collection
 
-from . import namespaces
+from . import users
 
 PREFIXES = ("trusted.overlay.", "user.overlay.")
 _ESCAPE = "overlay."
@@ -59,7 +59,7 @@ def _own_prefix(_: int) -> str:
     with open("/proc/self/status") as status:
         line = next(line for line in status if line.startswith("CapEff:"))
     powerful = int(line.split()[1], 16) >> _CAP_SYS_ADMIN & 1
-    return PREFIXES[0 if powerful and not namespaces.in_user_namespace() else 1]
+    return PREFIXES[0 if powerful and not users.in_user_namespace() else 1]
 
 
 def mark_of(name: str, prefixes: Collection[str] = PREFIXES) -> str | None:
