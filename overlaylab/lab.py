@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from .backends import Backend
+from .backends import Backend, Mount
 from .backends.probe import choose
 from .backends.scratch import new_directory, own, remove, sweep
 from .errors import BadLower, BadName, BadOption, LabClosed, NoSuchOverlay, ScratchFull
@@ -48,7 +48,8 @@ class Lab:
         tmp (Path): what scripts see as /tmp.
         backend (Backend): how it mounts; ``backend.name`` and ``backend.why`` say which and why.
         layers (dict[str, Layer]): its layers by name.
-        mounts (dict[str, Overlay]): its overlays by name, unmounted ones included.
+        mounts (dict[str, Overlay]): its overlays by name, unmounted ones included; without those
+            that are temporary.
 
     Raises:
         BadName: a name that cannot be part of a directory's name.
@@ -75,10 +76,10 @@ class Lab:
         self.tmp = self.path / "tmp"
         self.tmp.mkdir()
         self.number = next(_numbers)
-        self._merged: list[Path] = []
+        self._handles: list[Mount] = []
         self._fence_checked = False
         self._finalize = weakref.finalize(
-            self, _clean_up, os.getpid(), self.path, lock, self._merged, self.backend
+            self, _clean_up, os.getpid(), self.path, lock, self._handles
         )
         _open.add(self)
 
@@ -202,35 +203,71 @@ class Lab:
         layers = self._lowers(lower)
         options = _checked(options)
         with self._directory("mounts", name) as path:
-            merged, upper_path, work = path / "merged", path / "upper", path / "work"
-            for part in (merged, upper_path, work) if upper else (merged,):
-                part.mkdir()
-                part.chmod(0o755)  # whatever the umask: upper's mode is merged's
-            self.backend.mount(
-                merged,
-                [layer.path for layer in layers],
-                upper_path if upper else None,
-                work if upper else None,
-                options,
-            )
-        self._merged.append(merged)
-        self.mounts[name] = Overlay(
-            name,
-            layers,
-            upper=upper_path if upper else None,
-            work=work if upper else None,
-            merged=merged,
-            lab=self,
-        )
+            for part in ("merged", "upper", "work") if upper else ("merged",):
+                (path / part).mkdir()
+                (path / part).chmod(0o755)  # whatever the umask: upper's mode is merged's
+            self.mounts[name] = self._mounted(name, layers, path, upper, options)
         return self.mounts[name]
 
-    def unmount_at_end(self, path: Path) -> None:
-        """Unmount what is mounted at `path`, in this lab's directory, before that is removed.
+    def mount_again(self, overlay: Overlay, options: Mapping[str, str] | None = None) -> Overlay:
+        """Mount an overlay's lowers, upper and workdir once more, as after a restart.
 
         Args:
-            path: where something is mounted already; what is mounted later goes before it.
+            overlay: one of this lab; it is unmounted if it is not yet.
+            options: as for :meth:`mount`; they need not be those of the first time.
+
+        Returns:
+            The new overlay, which has the name of the old one.
+
+        Raises:
+            NotMounted: it was read-only.
+            BadOption, BackendUnavailable, MountRefused: as for :meth:`mount`.
         """
-        self._merged.append(path)
+        options, home = _checked(options), overlay.work.parent
+        overlay.unmount()
+        again = self._mounted(overlay.name, overlay.lower, home, True, options)
+        self.mounts[overlay.name] = again
+        return again
+
+    @contextlib.contextmanager
+    def temporary(
+        self, name: str, *, lower: Sequence[Layer | str | os.PathLike[str]], upper: bool = True
+    ) -> Iterator[Overlay]:
+        """An overlay for the time of a ``with`` block; afterwards nothing is left of it.
+
+        Args:
+            name, lower, upper: as for :meth:`mount`.
+
+        Raises:
+            BadName, BadLower, MountRefused: as for :meth:`mount`.
+        """
+        overlay = self.mount(name, lower=lower, upper=upper)
+        del self.mounts[name]
+        home = overlay.merged.parent
+        try:
+            yield overlay
+        finally:
+            if not self.closed:
+                overlay.unmount()
+                remove(home)
+
+    def _mounted(
+        self,
+        name: str,
+        lower: Sequence[Layer],
+        home: Path,
+        upper: bool,
+        options: Mapping[str, str],
+    ) -> Overlay:
+        """Mount what the directory `home` has: merged and, if it has an upper, upper and work."""
+        merged, upper_path = home / "merged", home / "upper" if upper else None
+        work = home / "work" if upper else None
+        paths = [layer.path for layer in lower]
+        handle = self.backend.mount(merged, paths, upper_path, work, options)
+        self._handles.append(handle)
+        return Overlay(
+            name, lower, upper=upper_path, work=work, merged=merged, lab=self, handle=handle
+        )
 
     def _check_new(
         self, name: str, what: str, taken: dict[str, Layer] | dict[str, Overlay]
@@ -338,12 +375,12 @@ def _prefix(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_-]", "_", name)[:32] + "-"
 
 
-def _clean_up(owner: int, path: Path, lock: int, merged: Sequence[Path], backend: Backend) -> None:
+def _clean_up(owner: int, path: Path, lock: int, handles: Sequence[Mount]) -> None:
     if os.getpid() != owner:  # a child made by fork ends before its parent
         return
-    for one in reversed(merged):
-        with contextlib.suppress(OSError):  # EINVAL: unmounted already
-            backend.unmount(one, force=True)
+    for one in reversed(handles):
+        with contextlib.suppress(OSError):  # EINVAL: unmounted already, by somebody else
+            one.unmount(force=True)
     with contextlib.suppress(OSError):
         remove(path)
     os.close(lock)

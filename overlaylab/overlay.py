@@ -22,8 +22,10 @@ from .text import Table, listed, printable
 from .trees import copy_tree
 
 if TYPE_CHECKING:
+    from .backends import Mount
     from .draw import Diagram
     from .lab import Lab
+    from .linux.sandbox import Finished, Root
 
 _FENCE = (
     "A shell cell may write only inside merged and in {tmp}. The rest of this machine is "
@@ -86,6 +88,7 @@ class Overlay:
         work: Path | None = None,
         merged: Path | None = None,
         lab: Lab | None = None,
+        handle: Mount | None = None,
         prefixes: Collection[str] | None = None,
     ) -> None:
         self.name = name
@@ -96,6 +99,7 @@ class Overlay:
         self._upper = upper
         self._work = work
         self._merged = merged
+        self._mount = handle
         self._history = History(None if upper is None else upper.parent / "history")
         self._one_at_a_time = threading.Lock()
 
@@ -139,7 +143,13 @@ class Overlay:
             parts.append("not mounted")
         return f"Overlay({self.name!r}, {', '.join(parts)})"
 
-    def _open_lab(self) -> Lab:
+    def open_lab(self) -> Lab:
+        """Its lab, which is open.
+
+        Raises:
+            NotMounted: it was made by something else, and has none.
+            LabClosed: it was closed.
+        """
         if self.lab is None:
             raise NotMounted(
                 f"{printable(self.name)} was made by something else, and overlaylab only looks "
@@ -158,11 +168,14 @@ class Overlay:
         if self.lab is not None:
             self.lab.check_open()
         if self._merged is None:
-            raise NotMounted(
-                f"{printable(self.name)} is not mounted (any more), so it has no merged directory: "
-                "mount it again under a new name with lab.mount(…)."
-            )
+            raise self._not_mounted()
         return self._merged
+
+    def _not_mounted(self) -> NotMounted:
+        return NotMounted(
+            f"{printable(self.name)} is not mounted (any more), so it has no merged directory: "
+            "mount it again under a new name with lab.mount(…)."
+        )
 
     @property
     def mounted(self) -> bool:
@@ -195,8 +208,8 @@ class Overlay:
     def _refresh(self) -> None:
         if self.lab is not None:
             self.lab.check_open()
-            if self._merged is not None:
-                self.lab.backend.refresh(self._merged)
+            if self._mount is not None:
+                self._mount.refresh()
 
     def _part(self, path: Path | None, what: str) -> Path:
         self._refresh()
@@ -221,8 +234,8 @@ class Overlay:
         Raises:
             NotMounted: it was made by something else.
         """
-        lab = self._open_lab()
-        return lab.backend.options(self._merged) if self._merged else {}
+        self.open_lab()
+        return self._mount.options() if self._mount is not None else {}
 
     def sh(self, script: str, *, check: bool = False, timeout: float = 60) -> ShellResult:
         """Run a shell script in merged, as a process in a container would.
@@ -240,11 +253,10 @@ class Overlay:
             ShellFailed: `check`, and a non-zero status.
             ShellTimeout: it took too long.
         """
-        lab = self._open_lab()
-        merged = self.merged
+        lab = self.open_lab()
         before = self._step("Python", if_new=True)
         try:
-            done = lab.backend.run(script, merged, lab.tmp, timeout)
+            done = self.run(script, timeout)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise OverlaylabError(
@@ -272,6 +284,22 @@ class Overlay:
             gone,
             lab.no_fence() or (_fence_note(lab) if refused else ""),
         )
+
+    def run(self, script: str, timeout: float, root: Root | None = None) -> Finished:
+        """Run a shell script as :meth:`sh` does, without a step in the history.
+
+        Args:
+            script, timeout: as for :meth:`sh`.
+            root: as whom and where, if it is to see merged as its ``/``.
+
+        Raises:
+            NotMounted: the overlay was unmounted, or is somebody else's.
+            OSError, ValueError: it could not be started.
+        """
+        lab = self.open_lab()
+        if self._mount is None:
+            raise self._not_mounted()
+        return self._mount.run(script, lab.tmp, timeout, root)
 
     def _step(
         self, what: str, *, if_new: bool = False, now: Sequence[Change] | None = None
@@ -357,7 +385,7 @@ class Overlay:
             NotMounted: the overlay is read-only: it has no upper.
             ScratchFull: there is no room for the copy; nothing is left of it.
         """
-        lab, upper = self._open_lab(), str(self.upper)
+        lab, upper = self.open_lab(), str(self.upper)
         now = self.changes()  # once: it can take as long as the commit
         with progress(f"commit {name!r}", now.stored) as count:
             layer = lab.new_layer(name, lambda path: copy_tree(upper, str(path), count=count))
@@ -372,10 +400,10 @@ class Overlay:
             MountBusy: something uses it.
             NotMounted: it was made by something else.
         """
-        lab = self._open_lab()
-        if self._merged is not None:
-            lab.backend.unmount(self._merged)
-            self._merged = None
+        self.open_lab()
+        if self._mount is not None:
+            self._mount.unmount()
+            self._mount = self._merged = None
 
 
 def _prefixes_at(merged: str) -> Collection[str]:

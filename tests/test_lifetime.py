@@ -245,7 +245,7 @@ def test_a_process_with_a_namespace_of_its_own_leaves_no_mount_even_when_killed(
 
 def test_a_rootless_process_is_root_in_a_user_namespace():
     code = (
-        "from overlaylab.linux import namespaces\n"
+        "from overlaylab.linux import namespaces, users\n"
         "import os\n"
         "outside = os.getuid()\n"
         "print(namespaces.enter(rootless=True).mode, users.in_user_namespace())\n"

@@ -1,12 +1,35 @@
-"""The ways in which an overlay can be mounted, behind one small protocol."""
+"""The ways in which an overlay can be mounted, behind two small protocols."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
 from ..linux.sandbox import Finished, Root
+
+
+class Mount(Protocol):
+    """One overlay that is mounted."""
+
+    def refresh(self) -> None:
+        """Bring the upperdir up to date, before it is looked at."""
+
+    def options(self) -> dict[str, str]:
+        """Its options as the kernel reports them."""
+
+    def run(self, script: str, tmp: Path, timeout: float, root: Root | None = None) -> Finished:
+        """Run a shell script in merged behind a fence; see :mod:`overlaylab.linux.sandbox`.
+
+        With `root` it sees merged as its ``/``.
+        """
+
+    def unmount(self, *, force: bool = False) -> None:
+        """Take it away; with `force` even while something uses it. A second call does nothing.
+
+        Raises:
+            MountBusy: something uses it.
+        """
 
 
 class Backend(Protocol):
@@ -23,11 +46,11 @@ class Backend(Protocol):
     def mount(
         self,
         merged: Path,
-        lower: list[Path],
+        lower: Sequence[Path],
         upper: Path | None,
         work: Path | None,
         options: Mapping[str, str],
-    ) -> None:
+    ) -> Mount:
         """Make the stack visible at the directory `merged`.
 
         Args:
@@ -43,26 +66,5 @@ class Backend(Protocol):
             OSError: ENOSPC, there is no room; nothing was left behind.
         """
 
-    def unmount(self, merged: Path, *, force: bool = False) -> None:
-        """Undo :meth:`mount`; with `force` even while something uses it.
-
-        Raises:
-            MountBusy: something uses it.
-        """
-
-    def refresh(self, merged: Path) -> None:
-        """Bring the upperdir up to date, before it is looked at."""
-
-    def options(self, merged: Path) -> dict[str, str]:
-        """The mount's options as the kernel reports them."""
-
     def fences(self) -> list[str]:
         """What keeps a script from writing elsewhere; see :func:`.sandbox.kinds`."""
-
-    def run(
-        self, script: str, merged: Path, tmp: Path, timeout: float, root: Root | None = None
-    ) -> Finished:
-        """Run a shell script in `merged` behind a fence; see :mod:`overlaylab.linux.sandbox`.
-
-        With `root` it sees merged as its ``/``.
-        """

@@ -114,16 +114,15 @@ class EmulatedBackend:
 
     def __init__(self, why: str) -> None:
         self.why = why
-        self._views: dict[Path, _View] = {}
 
     def mount(
         self,
         merged: Path,
-        lower: list[Path],
+        lower: Sequence[Path],
         upper: Path | None,
         work: Path | None,
         options: Mapping[str, str],
-    ) -> None:
+    ) -> EmulatedMount:
         """See :meth:`.Backend.mount`. The limits are the kernel's."""
         if options:
             raise BackendUnavailable(
@@ -135,42 +134,11 @@ class EmulatedBackend:
         if error is not None:
             what = "The stack was refused ({words}), as the kernel would"
             raise refused(error, len(lower), read_only=upper is None, what=what)
-        self._views[merged] = _View(merged, lower, upper, work)
-
-    def unmount(self, merged: Path, *, force: bool = False) -> None:
-        """See :meth:`.Backend.unmount`."""
-        if merged not in self._views:
-            return
-        if not force and _in_use(merged):
-            raise busy(merged)
-        view = self._views.pop(merged)
-        view.refresh()
-        view.close()
-
-    def refresh(self, merged: Path) -> None:
-        """See :meth:`.Backend.refresh`."""
-        self._views[merged].refresh()
-
-    def options(self, merged: Path) -> dict[str, str]:
-        """See :meth:`.Backend.options`: those that the kernel would report."""
-        return self._views[merged].options
+        return EmulatedMount(merged, lower, upper, work)
 
     def fences(self) -> list[str]:
         """See :meth:`.Backend.fences`."""
         return sandbox.kinds(mounts=False)
-
-    def run(
-        self,
-        script: str,
-        merged: Path,
-        tmp: Path,
-        timeout: float,
-        root: sandbox.Root | None = None,
-    ) -> sandbox.Finished:
-        """See :meth:`.Backend.run`."""
-        sealed = self._views[merged].upper is None
-        fence = sandbox.Fence(str(merged), str(tmp), mounts=False, read_only=sealed, root=root)
-        return sandbox.run(script, fence, timeout)
 
 
 def _as_the_kernel_would(lower: Sequence[Path], upper: Path | None) -> MountError | None:
@@ -185,7 +153,7 @@ def _as_the_kernel_would(lower: Sequence[Path], upper: Path | None) -> MountErro
     return None
 
 
-def _in_use(directory: Path) -> bool:
+def _in_use(directory: str) -> bool:
     """Has this process a file open there, or its current directory, or is something mounted?"""
     if mounted_in(directory):
         return True
@@ -233,6 +201,7 @@ class _Node:
             self.held = -1
         for child in self.children.values():
             child.release()
+        self.children.clear()
 
     def same(self, status: os.stat_result) -> bool:
         """Is `status` of the entry this one was?"""
@@ -244,8 +213,12 @@ class _Node:
         )
 
 
-class _View:
-    """One emulated mount."""
+class EmulatedMount:
+    """A stack that is worked out in the ordinary directory merged.
+
+    Args:
+        merged, lower, upper, work: as for :meth:`.Backend.mount`.
+    """
 
     def __init__(
         self, merged: Path, lower: Sequence[Path], upper: Path | None, work: Path | None
@@ -253,9 +226,10 @@ class _View:
         _permit_descriptors()
         self.merged, self.upper = str(merged), None if upper is None else str(upper)
         self.lower = [Layer(path, prefixes=(xattrs.own_prefix(),)) for path in lower]
-        self.options = {"lowerdir": ":".join(map(str, lower))}
+        self._options = {"lowerdir": ":".join(map(str, lower))}
         if upper is not None and work is not None:
-            self.options |= {"upperdir": str(upper), "workdir": str(work)}
+            self._options |= {"upperdir": str(upper), "workdir": str(work)}
+        self._mounted = True
         self._fill(self.merged, top(self.lower))
         root = str(lower[0]) if self.upper is None else self.upper
         copy_attributes(root, self.merged, self.merged)
@@ -267,12 +241,31 @@ class _View:
         self._watch.add_all(self.merged, self._root)
         self._settle()
 
-    def close(self) -> None:
-        """Take the view away: merged is an empty directory again."""
+    def unmount(self, *, force: bool = False) -> None:
+        """See :meth:`.Mount.unmount`: merged is an empty directory again."""
+        if not self._mounted:
+            return
+        if not force and _in_use(self.merged):
+            raise busy(Path(self.merged))
+        if not force:
+            self.refresh()
+        self._mounted = False
         self._watch.close()
         self._root.release()
         remove_tree(self.merged)
         os.mkdir(self.merged)
+
+    def options(self) -> dict[str, str]:
+        """See :meth:`.Mount.options`: those that the kernel would report."""
+        return dict(self._options)
+
+    def run(
+        self, script: str, tmp: Path, timeout: float, root: sandbox.Root | None = None
+    ) -> sandbox.Finished:
+        """See :meth:`.Mount.run`."""
+        sealed = self.upper is None
+        fence = sandbox.Fence(self.merged, str(tmp), mounts=False, read_only=sealed, root=root)
+        return sandbox.run(script, fence, timeout)
 
     def _fill(self, target: str, places: Sequence[Place]) -> None:
         """Copy what `places` show together into the directory `target`."""
@@ -304,8 +297,8 @@ class _View:
         return node
 
     def refresh(self) -> None:
-        """Bring upper up to date."""
-        if self.upper is None:
+        """See :meth:`.Mount.refresh`."""
+        if self.upper is None or not self._mounted:
             return
         self._touched, self._moved, self._made, self._told = self._watch.read()
         self._links: dict[tuple[int, int], str] = {}

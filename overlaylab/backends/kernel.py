@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ..linux import mount, sandbox
@@ -22,25 +22,24 @@ class KernelBackend:
 
     def __init__(self, why: str) -> None:
         self.why = why
-        self._told: dict[Path, mount.Told] = {}
 
     def mount(
         self,
         merged: Path,
-        lower: list[Path],
+        lower: Sequence[Path],
         upper: Path | None,
         work: Path | None,
         options: Mapping[str, str],
-    ) -> None:
+    ) -> KernelMount:
         """See :meth:`.Backend.mount`."""
-        stack = mount.Request(
+        request = mount.Request(
             lower=[str(path) for path in lower],
             upper=None if upper is None else str(upper),
             work=None if work is None else str(work),
             options=options,
         )
         try:
-            self._told[merged] = mount.mount_overlay(str(merged), stack)
+            told = mount.mount_overlay(str(merged), request)
             if upper is not None and os.statvfs(merged).f_flag & os.ST_RDONLY:
                 # The kernel does this if it cannot make a directory in the workdir.
                 mount.unmount(str(merged), detach=True)
@@ -49,41 +48,54 @@ class KernelBackend:
         except mount.MountError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise OSError(error.errno, error.strerror) from None
-            if options and stack.userxattr:
+            if options and request.userxattr:
                 options = {**options, "userxattr": ""}
             raise refused(error, len(lower), read_only=upper is None, options=options) from None
-
-    def unmount(self, merged: Path, *, force: bool = False) -> None:
-        """See :meth:`.Backend.unmount`."""
-        try:
-            mount.unmount(str(merged), detach=force)
-        except OSError as error:
-            if error.errno != errno.EBUSY:
-                raise
-            raise busy(merged) from None
-
-    def refresh(self, merged: Path) -> None:
-        """Nothing to do: the kernel writes to upper as things happen."""
-
-    def options(self, merged: Path) -> dict[str, str]:
-        """See :meth:`.Backend.options`: with true paths where the kernel was given others."""
-        found = [m for m in mount.mounted() if m.target == str(merged) and m.fstype == "overlay"]
-        told = self._told.get(merged, {})
-        reported = found[-1].options if found else {}
-        return {name: told.get(value, value) for name, value in reported.items()}
+        return KernelMount(merged, told)
 
     def fences(self) -> list[str]:
         """See :meth:`.Backend.fences`."""
         return sandbox.kinds(mounts=True)
 
+
+class KernelMount:
+    """An overlay that the kernel has mounted.
+
+    Args:
+        merged: where.
+        told: what the kernel's report of it has in place of some paths.
+    """
+
+    def __init__(self, merged: Path, told: mount.Told) -> None:
+        self._merged = merged
+        self._told = told
+        self._mounted = True
+
+    def refresh(self) -> None:
+        """Nothing to do: the kernel writes to upper as things happen."""
+
+    def options(self) -> dict[str, str]:
+        """See :meth:`.Mount.options`: with true paths where the kernel was given others."""
+        place = str(self._merged)
+        found = [one for one in mount.mounted() if one.target == place and one.fstype == "overlay"]
+        reported = found[-1].options if found else {}
+        return {name: self._told.get(value, value) for name, value in reported.items()}
+
     def run(
-        self,
-        script: str,
-        merged: Path,
-        tmp: Path,
-        timeout: float,
-        root: sandbox.Root | None = None,
+        self, script: str, tmp: Path, timeout: float, root: sandbox.Root | None = None
     ) -> sandbox.Finished:
-        """See :meth:`.Backend.run`."""
-        fence = sandbox.Fence(str(merged), str(tmp), mounts=True, root=root)
+        """See :meth:`.Mount.run`."""
+        fence = sandbox.Fence(str(self._merged), str(tmp), mounts=True, root=root)
         return sandbox.run(script, fence, timeout)
+
+    def unmount(self, *, force: bool = False) -> None:
+        """See :meth:`.Mount.unmount`."""
+        if not self._mounted:
+            return
+        try:
+            mount.unmount(str(self._merged), detach=force)
+        except OSError as error:
+            if error.errno != errno.EBUSY:
+                raise
+            raise busy(self._merged) from None
+        self._mounted = False

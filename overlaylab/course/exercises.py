@@ -73,12 +73,10 @@ class Exercise:
         for layer, content in self.task.layers.items():
             lab.layer(layer, content)
         if self.task.delete:
-            build = lab.mount("build", lower=list(self.task.layers))
-            for path in self.task.delete:
-                (build.merged / path).unlink()
-            build.commit("cleanup")
-            build.unmount()
-            del lab.mounts["build"]
+            with lab.temporary("build", lower=list(self.task.layers)) as build:
+                for path in self.task.delete:
+                    (build.merged / path).unlink()
+                build.commit("cleanup")
         number = int(self.name.partition(".")[2])
         return lab.mount(f"ex{number}", lower=order)
 

@@ -52,7 +52,6 @@ def layer_elsewhere(lab: Lab, name: str, content: Content) -> Layer:
     """
     path = _place(lab, name)
     mount.mount_tmpfs(str(path))
-    lab.unmount_at_end(path)
     path.chmod(0o755)
     write_content(str(path), content, name)
     return Layer(path, name)
@@ -81,7 +80,6 @@ class Disk:
             file.truncate(size)
         _run("mkfs.xfs", "-q", "-m", "reflink=1", str(image))
         _run("mount", "-t", "xfs", "-o", "loop,nosuid,nodev", str(image), str(self.path))
-        lab.unmount_at_end(self.path)
         self.path.chmod(0o755)
 
     def written(self) -> int:
@@ -151,12 +149,4 @@ def mount_again(overlay: Overlay, options: Mapping[str, str] | None = None) -> O
     Raises:
         MountRefused: the kernel refused.
     """
-    upper, work, lab = overlay.upper, overlay.work, overlay.lab
-    assert lab is not None  # only an attached stack has none, and that has no workdir
-    overlay.unmount()
-    merged = upper.with_name("merged")
-    lower = [layer.path for layer in overlay.lower]
-    lab.backend.mount(merged, lower, upper, work, options or {})
-    again = Overlay(overlay.name, overlay.lower, upper=upper, work=work, merged=merged, lab=lab)
-    lab.mounts[overlay.name] = again
-    return again
+    return overlay.open_lab().mount_again(overlay, options)

@@ -22,7 +22,6 @@ from ..lab import Lab
 from ..layer import Layer, read_entry
 from ..lookup import lookup
 from ..overlay import Overlay
-from ..trees import remove_tree
 from . import own_solution
 from .own import PIECES, Directories, Operation, OwnOverlay, Piece, Vfs, WrongResult, on_a_mount
 from .own_cases import Case, fill, random_case, smallest
@@ -158,14 +157,10 @@ class Judge:
         upper = layer("upper", "own")
         if not self.writing:
             lower.insert(0, layer("upper", "kernel"))
-        mount = self._lab.mount(f"case-{number}", lower=lower, upper=self.writing)
-        place = mount.merged.parent
         try:
-            yield _Kernel(self, mount), _Own(self, upper, copies)
+            with self._lab.temporary(f"case-{number}", lower=lower, upper=self.writing) as mount:
+                yield _Kernel(self, mount), _Own(self, upper, copies)
         finally:
-            mount.unmount()
-            del self._lab.mounts[mount.name]
-            remove_tree(str(place))
             for name in made:
                 self._lab.remove_layer(name)
 

@@ -341,7 +341,7 @@ class _Builder:
         def work(web: Overlay) -> None:
             root = Root(directory, env, _numbers(one, stage.config.get("User", ""), web.merged))
             try:
-                done = self._lab.backend.run(script, web.merged, self._lab.tmp, _TIMEOUT, root)
+                done = web.run(script, _TIMEOUT, root)
             except PermissionError as error:
                 raise one.error(
                     f"it cannot be run here ({error.strerror})", "install PRoot (package proot)"
@@ -414,13 +414,8 @@ class _Builder:
             self._known.init = lab.layer("init-of-builds", {"dev/": None, "proc/": None})
         self._known.count += 1
         name = f"build{self._known.count}"
-        web = lab.mount(name, lower=[*stage.layers[::-1], self._known.init])
-        try:
+        with lab.temporary(name, lower=[*stage.layers[::-1], self._known.init]) as web:
             yield web
-        finally:
-            web.unmount()
-            del lab.mounts[name]
-            remove_tree(str(web.upper.parent))
 
     def _layer(self, one: Instruction, work: Work, *besides: str) -> None:
         """Do `work` on a mount, and commit it; or take what an earlier build made."""
