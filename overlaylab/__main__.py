@@ -87,7 +87,7 @@ def _inspect(name: str, *, as_json: bool) -> None:
 
     found = contextlib.nullcontext(Image.load(name)) if os.path.exists(name) else from_engine(name)
     with found as image:
-        report = image.report()
+        report = image.report(dive=as_json)
     print(json.dumps(report.to_json(), indent=2) if as_json else report)
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from overlaylab import Image, Lab
 from overlaylab.__main__ import main
-from overlaylab.image.image import ImageLayer
+from overlaylab.image import ImageLayer
 
 from .helpers import python
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..image.build import Build, base_image, build
+from ..image.builder import Build, base_image, build
 from ..lab import Lab
 from .images import ImageTask
 from .quiz import Question

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from ..image import Image
-from ..image.tarreader import unpack
+from ..image.unpack import unpack
 from ..layer import Layer
 
 #: How long Docker's short names are.

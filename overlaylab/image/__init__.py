@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from .build import Build, base_image, build
-from .image import Image, ImageLayer
+from .builder import Build, base_image, build
+from .image import Image
+from .model import ImageLayer
 
 __all__ = ["Build", "Image", "ImageLayer", "base_image", "build"]

@@ -22,7 +22,7 @@ from ..errors import BadImage
 from ..progress import counted, progress
 from ..text import printable
 from .blob import Blob, Compression, Json, check, compressor, decompress, digest_hex, digest_of
-from .image import Format, Image, ImageLayer, new_rest
+from .model import Format, ImageLayer, Parts, new_rest
 from .tarwriter import BLOCK, CHUNK, header
 
 _LAYOUT = '{"imageLayoutVersion":"1.0.0"}'
@@ -42,7 +42,7 @@ _DEEPEST = 4
 Files = Callable[[str], Blob | None]
 
 
-def load(path: Path) -> Image:
+def load(path: Path) -> Parts:
     """See :meth:`.Image.load`."""
     if not path.is_dir() and not path.is_file():
         what = "is neither a file nor a directory" if os.path.lexists(path) else "does not exist"
@@ -106,7 +106,7 @@ def _in_tar(path: Path) -> Files:
     return find
 
 
-def _load_oci(files: Files) -> Image:
+def _load_oci(files: Files) -> Parts:
     manifest = _json(files, "index.json")
     if not _objects(manifest, "manifests"):
         raise BadImage("The OCI layout holds no image: index.json lists none.")
@@ -140,7 +140,7 @@ def _choose(manifests: list[Json]) -> Json:
     return manifests[0]
 
 
-def _load_docker(files: Files) -> Image:
+def _load_docker(files: Files) -> Parts:
     listed = _json(files, "manifest.json", list)
     if len(listed) != 1 or not isinstance(listed[0], dict):
         raise BadImage(f"The archive holds {len(listed)} images: save one by itself.")
@@ -156,7 +156,7 @@ def _load_docker(files: Files) -> Image:
     return _image(_json(files, name), sources)
 
 
-def _image(config: Json, sources: Sequence[tuple[Blob, str | None]]) -> Image:
+def _image(config: Json, sources: Sequence[tuple[Blob, str | None]]) -> Parts:
     ids = _object(config, "rootfs").get("diff_ids")
     if not isinstance(ids, list) or len(ids) != len(sources):
         raise BadImage(
@@ -174,7 +174,7 @@ def _image(config: Json, sources: Sequence[tuple[Blob, str | None]]) -> Image:
     if not isinstance(settings, dict):
         raise BadImage("The image's config is no object: it is damaged, get it again.")
     rest = {k: v for k, v in config.items() if k not in ("config", "history", "rootfs")}
-    return Image(layers, settings, history, rest)
+    return Parts(layers, settings, history, rest)
 
 
 def _reader(blob: Blob, digest: str | None, diff_id: str) -> Callable[[], Iterator[bytes]]:
@@ -310,7 +310,7 @@ class _Tar:
         self._file.write(bytes(2 * BLOCK))
 
 
-def save(image: Image, path: Path, format: Format, compression: Compression, tag: str) -> Path:
+def save(image: Parts, path: Path, format: Format, compression: Compression, tag: str) -> Path:
     """See :meth:`.Image.save`."""
     if format not in ("oci", "docker-archive"):
         raise BadImage(f"There is no format {format!r}: say 'oci' or 'docker-archive'.")
@@ -344,7 +344,7 @@ def save(image: Image, path: Path, format: Format, compression: Compression, tag
     return path
 
 
-def _write_oci(image: Image, store: _Store, compression: Compression, tag: str) -> None:
+def _write_oci(image: Parts, store: _Store, compression: Compression, tag: str) -> None:
     ids, layers = [], []
     for layer in image.layers:
         diff_id, digest, size = _add_layer(layer, store, compression, "blobs/sha256/{}")
@@ -364,7 +364,7 @@ def _write_oci(image: Image, store: _Store, compression: Compression, tag: str) 
     store.add(iter([_LAYOUT.encode()]), "oci-layout")
 
 
-def _write_docker(image: Image, store: _Store, compression: Compression, tag: str) -> None:
+def _write_docker(image: Parts, store: _Store, compression: Compression, tag: str) -> None:
     ids, names = [], []
     for layer in image.layers:
         diff_id, _, _ = _add_layer(layer, store, compression, "{}/layer.tar")
@@ -411,7 +411,7 @@ def _add_json(store: _Store, value: object, name: str) -> tuple[str, int]:
     return store.add(iter([data]), name)
 
 
-def _config(image: Image, ids: Sequence[str]) -> Json:
+def _config(image: Parts, ids: Sequence[str]) -> Json:
     rootfs = {"type": "layers", "diff_ids": list(ids)}
     found = {**image.rest, "config": image.config, "rootfs": rootfs}
     return {**found, "history": list(image.history)} if image.history else found

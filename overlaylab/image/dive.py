@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from .blob import Json
 from .tarreader import TarEntry
 from .tarwriter import OPAQUE, WHITEOUT
 
@@ -88,6 +89,10 @@ class DiveFigures:
     def wasted_bytes(self) -> int:
         """All bytes of the paths that occurred twice or more."""
         return sum(total for times, total, _ in self._paths.values() if times > 1)
+
+    def to_json(self) -> Json:
+        """Both for a program."""
+        return {"efficiency": self.efficiency, "wasted_bytes": self.wasted_bytes}
 
 
 def _count(paths: dict[str, tuple[int, int, int]], path: str, size: int) -> None:

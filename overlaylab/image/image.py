@@ -1,104 +1,24 @@
-"""An image: layers, the bottom one first, and what a container is to run in them."""
+"""An image, and what can be done with one."""
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
 
 from ..errors import BadImage
+from ..lab import Lab
 from ..layer import Layer
-from ..progress import Count, counted, progress
+from .archive import load, save
 from .blob import Compression, Json
-from .tarreader import TarEntry, read_tar, unpack
-from .tarwriter import tar_chunks
-
-if TYPE_CHECKING:
-    from ..lab import Lab
-    from .report import Report
-
-Format = Literal["oci", "docker-archive"]
-
-#: What the rest of the world calls the machines that Python names.
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+from .model import Format, ImageLayer, Parts, new_rest, time_text
+from .report import Report, report
+from .squash import flatten, squash
+from .unpack import unpack_layers
 
 
-class ImageLayer:
-    """One layer of an image: a tar, wherever its bytes come from.
-
-    Args:
-        chunks: gives the tar's bytes, from the beginning at each call.
-        name: what to call it.
-        diff_id: the digest of the tar, if it is known.
-    """
-
-    def __init__(
-        self, chunks: Callable[[], Iterator[bytes]], name: str, diff_id: str | None = None
-    ) -> None:
-        self.chunks = chunks
-        self.name = name
-        self._diff_id = diff_id
-
-    @classmethod
-    def of(cls, layer: Layer, created: int = 0) -> ImageLayer:
-        """The layer in a directory; see :func:`.tar_chunks` for `created`."""
-        return cls(lambda: tar_chunks(layer.path, created), layer.name)
-
-    def __repr__(self) -> str:
-        return f"ImageLayer({self.name!r})"
-
-    @property
-    def diff_id(self) -> str:
-        """The digest of the tar (OCI image-spec, config.md, "Layer DiffID")."""
-        if self._diff_id is None:
-            hasher = hashlib.sha256()
-            for chunk in self.chunks():
-                hasher.update(chunk)
-            self._diff_id = "sha256:" + hasher.hexdigest()
-        return self._diff_id
-
-    def entries(self, count: Count | None = None) -> Iterator[TarEntry]:
-        """What is in the tar, in its order.
-
-        Args:
-            count: told of the bytes that were read.
-
-        Raises:
-            BadImage: it is damaged or dishonest.
-        """
-        chunks = self.chunks() if count is None else counted(self.chunks(), count)
-        for entry, _ in read_tar(chunks):
-            yield entry
-
-    @property
-    def size(self) -> int:
-        """What Docker calls the size of a layer: the bytes of its files and of links' targets."""
-        return sum(entry.stored for entry in self.entries())
-
-
-@dataclass
-class Image:
-    """Layers and a configuration.
-
-    Attributes:
-        layers (list[ImageLayer]): the bottom one first.
-        config: the ``config`` of the OCI image config: Env, Cmd, WorkingDir and so on.
-        history: one object for each instruction, the oldest first: ``created_by``, and
-            ``empty_layer`` for one that made no layer.
-        rest: the other properties of the image config: architecture, os, created …
-    """
-
-    layers: Sequence[ImageLayer]
-    config: Json = field(default_factory=dict)
-    history: Sequence[Json] = field(default_factory=list)
-    rest: Json = field(default_factory=dict)
-
-    def __repr__(self) -> str:
-        return f"Image(layers={[layer.name for layer in self.layers]})"
+class Image(Parts):
+    """Layers and a configuration; see :class:`.Parts` for the attributes."""
 
     @classmethod
     def from_layers(
@@ -145,9 +65,7 @@ class Image:
             BadImage: it is neither, or is damaged or dishonest; the digest of a layer is
                 checked whenever the layer is read.
         """
-        from .archive import load
-
-        return load(Path(path))
+        return cls(**vars(load(Path(path))))
 
     def save(
         self,
@@ -173,8 +91,6 @@ class Image:
         Raises:
             BadImage: something is there already, or a layer is damaged; nothing is left.
         """
-        from .archive import save
-
         return save(self, Path(path), format, compression, tag)
 
     def unpack(self, lab: Lab, prefix: str = "layer") -> list[Layer]:
@@ -191,27 +107,18 @@ class Image:
             BadImage: a layer is damaged or dishonest; no layer is left.
             BadName: a name is used already.
         """
-        made: list[Layer] = []
-        try:
-            with progress("unpacking the layers") as count:
-                for number, layer in enumerate(self.layers, 1):
-                    fill = _filler(layer, made, count)
-                    made.insert(0, lab.new_layer(f"{prefix}{number}", fill))
-        except BaseException:
-            for one in made:
-                lab.remove_layer(one.name)
-            raise
-        return made
+        return unpack_layers(self, lab, prefix)
 
-    def report(self) -> Report:
+    def report(self, *, dive: bool = False) -> Report:
         """Where the bytes are: what each layer stores, and what of it nobody sees.
+
+        Args:
+            dive: collect the figures of the tool dive as well, which takes a little longer.
 
         Raises:
             BadImage: a layer is damaged or dishonest.
         """
-        from .report import report
-
-        return report(self)
+        return report(self, dive=dive)
 
     def squash(self, lab: Lab, name: str = "squashed", *, keep: int = 0) -> Image:
         """Put all layers but the lowest ones into one, as ``docker build --squash`` does.
@@ -228,9 +135,7 @@ class Image:
             BadImage: there are not that many layers, or one is damaged.
             BadName: the name cannot be used, or is used.
         """
-        from .squash import squash
-
-        return squash(self, lab, name, keep)
+        return Image(**vars(squash(self, lab, name, keep)))
 
     def flatten(self, lab: Lab, name: str = "flat") -> Image:
         """Keep only what a container would see, as ``docker export | docker import`` does.
@@ -246,45 +151,4 @@ class Image:
             BadImage: a layer is damaged.
             BadName: the name cannot be used, or is used.
         """
-        from .squash import flatten
-
-        return flatten(self, lab, name)
-
-    def steps(self) -> list[tuple[str, ImageLayer | None]]:
-        """What made the image, the oldest first: words, and the layer they made, if any."""
-        left = list(self.layers)
-        # Layers that the history does not know of lie below the others: an imported base, say.
-        unknown = len(left) - sum(not entry.get("empty_layer") for entry in self.history)
-        found: list[tuple[str, ImageLayer | None]] = [("?", left.pop(0)) for _ in range(unknown)]
-        for entry in self.history:
-            layer = None if entry.get("empty_layer") or not left else left.pop(0)
-            found.append((str(entry.get("created_by") or entry.get("comment") or "?"), layer))
-        return found
-
-
-def _filler(layer: ImageLayer, below: Sequence[Layer], count: Count) -> Callable[[Path], None]:
-    return lambda path: unpack(counted(layer.chunks(), count), str(path), below)
-
-
-def time_text(seconds: int) -> str:
-    """A time as images write it (RFC 3339).
-
-    Raises:
-        BadImage: there is no such time.
-    """
-    from datetime import UTC, datetime
-
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    except (ValueError, OverflowError, OSError, TypeError):
-        raise BadImage(f"{seconds!r} is no time: give seconds since 1970.") from None
-
-
-def new_rest(created: int) -> Json:
-    """What an image config says besides, for an image made here."""
-    machine = platform.machine()
-    return {
-        "created": time_text(created),
-        "architecture": _MACHINES.get(machine, machine),
-        "os": "linux",
-    }
+        return Image(**vars(flatten(self, lab, name)))

@@ -8,17 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from ..progress import progress
 from ..text import Table, printable, shortened, size_text
 from .blob import Json
 from .dive import DiveFigures
+from .model import Parts
 from .tarreader import TarEntry
 from .tarwriter import WHITEOUT
-
-if TYPE_CHECKING:
-    from .image import Image
 
 #: How many reclaimable paths are printed.
 _PRINTED = 10
@@ -123,17 +120,15 @@ class Report:
         total_bytes: what all layers store.
         visible_bytes: what of it a container sees.
         reclaimable: the files that it does not see, the largest first.
-        efficiency: dive's figure, between 0 and 1.
-        wasted_bytes: dive's other figure.
+        dive: the figures of the tool dive, where they were asked for.
     """
 
     layers: Sequence[LayerReport]
     total_bytes: int
     visible_bytes: int
     reclaimable: Sequence[Reclaimable] = field(repr=False)
-    efficiency: float
-    wasted_bytes: int
     _root: _Directory = field(repr=False)
+    dive: DiveFigures | None = None
 
     @property
     def reclaimable_bytes(self) -> int:
@@ -187,8 +182,7 @@ class Report:
             "total_bytes": self.total_bytes,
             "visible_bytes": self.visible_bytes,
             "reclaimable_bytes": self.reclaimable_bytes,
-            "efficiency": self.efficiency,
-            "wasted_bytes": self.wasted_bytes,
+            **(self.dive.to_json() if self.dive is not None else {}),
             "layers": [dict(vars(one)) for one in self.layers],
             "reclaimable": [
                 {**vars(one), "reason": one.reason, "advice": one.advice}
@@ -205,20 +199,20 @@ def _short(words: str) -> str:
     return shortened(printable(" ".join(words.split())), _WORDS)
 
 
-def report(image: Image) -> Report:
+def report(image: Parts, *, dive: bool) -> Report:
     """See :meth:`.Image.report`."""
     made_by = [words for words, layer in image.steps() if layer is not None]
-    view, dive = _View(), DiveFigures()
+    view, figures = _View(), DiveFigures() if dive else None
     with progress("reading the layers") as count:
         for layer, words in zip(image.layers, made_by, strict=True):
             entries = list(layer.entries(count))
             view.add(entries, layer.name, words)
-            dive.add(entries)
+            if figures is not None:
+                figures.add(entries)
     total = sum(one.bytes for one in view.layers)
     hidden = sorted(view.hidden, key=lambda one: (-one.size, one.path, one.stored_by))
     visible = total - sum(one.size for one in hidden)
-    figures = (dive.efficiency, dive.wasted_bytes)
-    return Report(view.layers, total, visible, hidden, *figures, view.root)
+    return Report(view.layers, total, visible, hidden, view.root, figures)
 
 
 class _File:

@@ -11,9 +11,9 @@ import os
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ..errors import BadImage
+from ..lab import Lab
 from ..layer import Entry, Layer
 from ..lookup import lookup
 from ..trees import (
@@ -25,13 +25,11 @@ from ..trees import (
     set_readable,
 )
 from .blob import Json
-from .image import Image, ImageLayer
-
-if TYPE_CHECKING:
-    from ..lab import Lab
+from .model import ImageLayer, Parts
+from .unpack import unpack_layers
 
 
-def squash(image: Image, lab: Lab, name: str, keep: int) -> Image:
+def squash(image: Parts, lab: Lab, name: str, keep: int) -> Parts:
     """See :meth:`.Image.squash`."""
     number = len(image.layers) - keep
     if keep < 0 or number < 1:
@@ -39,7 +37,7 @@ def squash(image: Image, lab: Lab, name: str, keep: int) -> Image:
             f"An image with {len(image.layers)} layer(s) cannot keep {keep} and squash the rest: "
             f"give a number from 0 to {len(image.layers) - 1}."
         )
-    layers = image.unpack(lab, f"{name}-")
+    layers = unpack_layers(image, lab, f"{name}-")
     below = layers[number:]
 
     def fill(path: Path) -> None:
@@ -49,17 +47,17 @@ def squash(image: Image, lab: Lab, name: str, keep: int) -> Image:
     squashed = ImageLayer.of(lab.new_layer(name, fill), _created(image))
     made = {"created": image.rest.get("created"), "created_by": f"squash of {number} above {keep}"}
     history = [*_without_layers(image, keep), made]
-    return Image([*image.layers[:keep], squashed], image.config, history, image.rest)
+    return Parts([*image.layers[:keep], squashed], image.config, history, image.rest)
 
 
-def flatten(image: Image, lab: Lab, name: str) -> Image:
+def flatten(image: Parts, lab: Lab, name: str) -> Parts:
     """See :meth:`.Image.flatten`."""
     layers = squash(image, lab, name, keep=0).layers
     made = {"created": image.rest.get("created"), "created_by": "import"}
-    return Image(layers, {}, [made], image.rest)
+    return Parts(layers, {}, [made], image.rest)
 
 
-def _created(image: Image) -> int:
+def _created(image: Parts) -> int:
     """When the image was made, in seconds; 0 if it does not say."""
     try:
         return int(datetime.fromisoformat(image.rest["created"]).timestamp())
@@ -67,7 +65,7 @@ def _created(image: Image) -> int:
         return 0
 
 
-def _without_layers(image: Image, keep: int) -> list[Json]:
+def _without_layers(image: Parts, keep: int) -> list[Json]:
     """The history, in which only `keep` layers are left; as ``docker build --squash`` writes it."""
     found: list[Json] = []
     for entry in image.history:

@@ -1,29 +1,23 @@
-"""Reading a layer's tar that somebody else wrote: its entries, and a directory made of it.
+"""Reading a layer's tar that somebody else wrote.
 
-Nothing in it is trusted. A name that leads out of the layer, a link to somewhere else, a
-header that does not add up is refused in a sentence; see :func:`unpack` for what is left out.
+Nothing in it is trusted. A name that leads out of the layer or a header that does not add up is
+refused in a sentence.
 tarfile is not used, because it takes ten times as long for an entry, and because a layer's
 tar has neither of the things for which one needs it: sparse formats and damaged headers.
 """
 
 from __future__ import annotations
 
-import contextlib
-import errno
 import os
 import re
-import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 from zlib import adler32
 
 from ..errors import BadImage
-from ..layer import Layer, read_entry
-from ..lookup import Place, step, top
 from ..text import printable
-from ..trees import copy_attributes, make_opaque, make_whiteout, remove_tree
 from .tarwriter import BLOCK, OPAQUE, WHITEOUT
 
 TarKind = Literal["file", "hard link", "symlink", "device", "directory", "pipe"]
@@ -44,7 +38,6 @@ _MOST_OF_HEADER = 1 << 20
 _NAME_MAX, _PATH_MAX = 255, 4096
 #: Deeper than any honest tree, and not too deep for those who walk it.
 _DEEPEST = 200
-_ZEROS = bytes(1 << 16)
 #: A name in which this is not found has nothing to be cleaned but a final slash.
 _UNTIDY = re.compile(r"^/|//|\0|(?:^|/)\.")
 
@@ -352,193 +345,3 @@ def clean(name: str) -> str:
             "this image."
         )
     return path
-
-
-def unpack(chunks: Iterable[bytes], target: str, below: Sequence[Layer] = ()) -> None:
-    """Make the empty directory `target` the layer that a tar holds.
-
-    Whiteouts and opaque marks become overlayfs's own. Left out are devices, which an
-    untrusted image could use to read a disk, and AUFS's notes. An owner that this process
-    may not set is this process's user, and so are xattrs that it may not set. A directory
-    that the tar needs and does not list (umoci lists only what changed) is as it is below.
-
-    Args:
-        chunks: the tar, cut anywhere.
-        target: the directory.
-        below: the layers beneath it, the top one first.
-
-    Raises:
-        BadImage: an entry is not what an honest tar has; `target` is then of no use.
-        OSError: the filesystem refused.
-    """
-    maker = _Maker(target, below)
-    try:
-        for entry, data in read_tar(chunks):
-            maker.add(entry, data)
-        maker.finish()
-    except OSError as error:
-        if error.errno not in (errno.ENAMETOOLONG, errno.EMLINK, errno.EFBIG, errno.EINVAL):
-            raise
-        raise BadImage(
-            f"A layer holds something that this filesystem does not take ({error.strerror}): use "
-            "another image."
-        ) from None
-
-
-class _Maker:
-    """A directory that is being filled from a tar."""
-
-    def __init__(self, target: str, below: Sequence[Layer]) -> None:
-        self._target = target
-        self._below = below
-        #: Real directories, made here: nothing else can be in their place.
-        self._directories = {""}
-        self._attributes: dict[str, TarEntry] = {}
-        self._whiteouts: set[str] = set()
-
-    def add(self, entry: TarEntry, data: Iterator[bytes]) -> None:
-        """Put one entry in its place."""
-        if entry.kind == "device" or (entry.name == "" and entry.kind != "directory"):
-            return
-        self._make_parents(entry.parent, entry)
-        if entry.is_mark:
-            self._mark(entry)
-            return
-        place = f"{self._target}/{entry.path}" if entry.path else self._target
-        if entry.kind == "directory":
-            self._directory(entry, place)
-            return
-        self._clear(entry.path)
-        if entry.kind == "file":
-            _write(place, data)
-        elif entry.kind == "symlink":
-            if not 0 < len(os.fsencode(entry.link)) < _PATH_MAX or "\0" in entry.link:
-                raise _bad(entry, "is a symbolic link that leads nowhere")
-            os.symlink(entry.link, place)
-        elif entry.kind == "pipe":
-            os.mkfifo(place)
-        else:
-            self._link(entry, place)
-            return
-        _set_attributes(place, entry)
-
-    def finish(self) -> None:
-        """Give the directories their attributes, the deepest first, now that they are full."""
-        for path in sorted(self._directories, reverse=True):
-            place = f"{self._target}/{path}" if path else self._target
-            if path in self._attributes:
-                _set_attributes(place, self._attributes[path])
-            elif path and (same := self._shown_below(path)):
-                copy_attributes(same, place)
-
-    def _shown_below(self, path: str) -> str | None:
-        """The directory that the layers below show at `path`, if they do."""
-        places: Sequence[Place] = top(self._below)
-        for part in path.split("/"):
-            places = step(self._below, places, part).places
-        return places[0].path if places else None
-
-    def _make_parents(self, path: str, entry: TarEntry) -> None:
-        missing = []
-        while path not in self._directories:
-            missing.append(path)
-            path = path.rpartition("/")[0]
-        for one in reversed(missing):
-            hides = one in self._whiteouts
-            if hides:
-                self._clear(one)
-            try:
-                os.mkdir(f"{self._target}/{one}", 0o755)
-            except FileExistsError:
-                raise _bad(entry, f"is in {printable(one)!r}, which is no directory") from None
-            if hides:
-                make_opaque(f"{self._target}/{one}")
-            self._directories.add(one)
-
-    def _directory(self, entry: TarEntry, place: str) -> None:
-        path = entry.path
-        if path not in self._directories:
-            was_whiteout = path in self._whiteouts
-            self._clear(path)
-            os.mkdir(place, 0o755)
-            self._directories.add(path)
-            if was_whiteout:
-                make_opaque(place)
-        self._attributes[path] = entry
-
-    def _mark(self, entry: TarEntry) -> None:
-        place = f"{self._target}/{entry.parent}" if entry.parent else self._target
-        if entry.makes_opaque:
-            if entry.parent:  # the root of a layer hides nothing by itself
-                make_opaque(place)
-            return
-        hidden = entry.hides
-        if hidden is None:
-            return
-        name = hidden.rpartition("/")[2]
-        if name in ("", ".", ".."):
-            raise _bad(entry, "is a whiteout of no name")
-        if hidden in self._directories:
-            make_opaque(f"{place}/{name}")
-        elif not os.path.lexists(f"{place}/{name}"):
-            make_whiteout(f"{place}/{name}")
-            self._whiteouts.add(hidden)
-
-    def _clear(self, path: str) -> None:
-        """Remove what an earlier entry put there."""
-        place = f"{self._target}/{path}"
-        if not path or not os.path.lexists(place):
-            return
-        remove_tree(place)
-        self._whiteouts.discard(path)
-        if path not in self._directories:
-            return
-        self._whiteouts = {w for w in self._whiteouts if not w.startswith(f"{path}/")}
-        gone = {one for one in self._directories if f"{one}/".startswith(f"{path}/")}
-        self._directories -= gone
-        for one in gone:
-            self._attributes.pop(one, None)
-
-    def _link(self, entry: TarEntry, place: str) -> None:
-        parent = entry.link.rpartition("/")[0]
-        source = f"{self._target}/{entry.link}"
-        found = read_entry(source) if parent in self._directories and entry.link else None
-        if found is None or found.kind in ("directory", "whiteout"):
-            raise _bad(entry, f"is a link to {printable(entry.link)!r}, which is no file before it")
-        os.link(source, place, follow_symlinks=False)
-
-
-def _bad(entry: TarEntry, what: str) -> BadImage:
-    return BadImage(f"{printable(entry.path)!r} in a layer {what}: do not use this image.")
-
-
-def _write(place: str, data: Iterator[bytes]) -> None:
-    """Write a new file; what is all zeros becomes a hole."""
-    descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with open(descriptor, "wb", buffering=0) as file:
-        size = 0
-        for piece in data:
-            for start in range(0, len(piece), len(_ZEROS)):
-                part = piece[start : start + len(_ZEROS)] if len(piece) > len(_ZEROS) else piece
-                if part == _ZEROS:
-                    file.seek(len(part), os.SEEK_CUR)
-                else:
-                    file.write(part)
-                size += len(part)
-        file.truncate(size)
-
-
-def _set_attributes(place: str, entry: TarEntry) -> None:
-    if os.geteuid() == 0 and (entry.uid, entry.gid) != (0, 0):
-        # A user namespace knows few users, and no machine one of 64 bits.
-        with contextlib.suppress(OSError, OverflowError):
-            os.chown(place, entry.uid, entry.gid, follow_symlinks=False)
-    if entry.kind != "symlink":
-        os.chmod(place, stat.S_IMODE(entry.mode))
-    for name, value in entry.xattrs.items():
-        if ".overlay." in name:
-            continue  # overlayfs's own say what the tar's marks say, or what nobody asked for
-        with contextlib.suppress(OSError, ValueError):  # refused, or no name at all
-            os.setxattr(place, name, value, follow_symlinks=False)
-    with contextlib.suppress(OverflowError):
-        os.utime(place, (entry.mtime, entry.mtime), follow_symlinks=False)

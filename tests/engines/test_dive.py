@@ -13,7 +13,7 @@ import pytest
 
 from overlaylab import Image, Lab
 from overlaylab.image.report import Report
-from overlaylab.image.tarreader import unpack
+from overlaylab.image.unpack import unpack
 
 from ..rights import REAL_ROOT
 from ..test_report import image
@@ -46,7 +46,8 @@ def dive(directory: Path) -> Dive:
 
 
 def ours(report: Report) -> tuple[float, int]:
-    return pytest.approx(report.efficiency, abs=1e-12), report.wasted_bytes
+    assert report.dive is not None
+    return pytest.approx(report.dive.efficiency, abs=1e-12), report.dive.wasted_bytes
 
 
 IMAGES = {
@@ -70,7 +71,7 @@ IMAGES = {
 @pytest.mark.parametrize("layers", IMAGES.values(), ids=IMAGES)
 def test_the_figures_are_those_of_dive(dive: Dive, layers: list[list[str]]):
     one = image(*layers)
-    assert dive(one) == ours(one.report())
+    assert dive(one) == ours(one.report(dive=True))
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -87,13 +88,13 @@ def test_the_figures_of_random_images_are_those_of_dive(dive: Dive, seed: int):
             layer.append(chosen.choice([f"{path}={size}", f"{path}/", wiped, f"{path}=9"]))
         layers.append(layer)
     one = image(*layers)
-    assert dive(one) == ours(one.report())
+    assert dive(one) == ours(one.report(dive=True))
 
 
 def test_dive_counts_the_copy_in_use_as_wasted(dive: Dive):
     """Of two copies of 1,000 bytes one is in use, and dive says that 2,000 are wasted."""
     one = image(["a=1000"], ["a=1000"])
-    report = one.report()
+    report = one.report(dive=True)
     assert dive(one) == (0.5, 2000)
     assert report.reclaimable_bytes == 1000
     assert report.visible_bytes == 1000
@@ -143,7 +144,7 @@ def test_the_figures_of_a_debian_with_a_stack_on_top_are_those_of_dive(
         layers.insert(0, overlay.commit(f"v{number}"))
 
     one = Image.from_layers(layers[::-1])
-    report = one.report()
+    report = one.report(dive=True)
     assert report.total_bytes > 100_000_000
     assert report.reclaimable_bytes > 3_000_000
     assert dive(one) == ours(report)

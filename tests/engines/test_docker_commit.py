@@ -15,7 +15,7 @@ from typing import IO, NamedTuple
 import pytest
 
 from overlaylab import Image, Lab, Layer
-from overlaylab.image.tarreader import unpack
+from overlaylab.image.unpack import unpack
 
 from .conftest import Docker
 

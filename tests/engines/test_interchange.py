@@ -23,7 +23,7 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT4
 
 from overlaylab import Image, Lab, Layer, Overlay
-from overlaylab.image.tarreader import unpack
+from overlaylab.image.unpack import unpack
 
 from ..helpers import tree
 from .conftest import Docker, PeerFailed, Run

@@ -32,7 +32,8 @@ from ..text import Table, printable, shortened, size_text
 from ..trees import copy_entry, remove_tree
 from .blob import Json
 from .dockerfile import Instruction, expand, json_list, parse, words
-from .image import Image, ImageLayer, new_rest, time_text
+from .image import Image
+from .model import ImageLayer, new_rest, time_text
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 Work = Callable[[Overlay], object]
