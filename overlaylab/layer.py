@@ -172,6 +172,7 @@ class Layer:
         self.path = Path(path).absolute()
         self.name = self.path.name if name is None else name
         self.prefixes = prefixes
+        self._remembered: dict[str, Entry | None] | None = None
         self._check()
 
     def _check(self) -> None:
@@ -194,12 +195,38 @@ class Layer:
             place = os.path.join(place, parent)
             if os.path.islink(place):
                 return None
-        return read_entry(os.path.join(place, name), prefixes=self.prefixes)
+        return self.read(os.path.join(place, name))
+
+    def read(self, place: str) -> Entry | None:
+        """What this layer has at `place`, a real path in it; None for nothing."""
+        if self._remembered is None:
+            return read_entry(place, prefixes=self.prefixes)
+        if place not in self._remembered:
+            self._remembered[place] = read_entry(place, prefixes=self.prefixes)
+        return self._remembered[place]
+
+    def remembering(self) -> Layer:
+        """This layer, of which each entry is read from the disk once at most."""
+        layer = Layer(self.path, self.name, self.prefixes)
+        layer._remembered = {}
+        return layer
 
     def walk(self) -> Iterator[tuple[str, Entry]]:
         """All entries with their relative paths, each directory before what is in it, sorted."""
         self._check()  # it may have gone with its lab
-        yield from _walk(str(self.path), "", self.prefixes)
+        yield from self._walk(str(self.path), "")
+
+    def _walk(self, directory: str, prefix: str) -> Iterator[tuple[str, Entry]]:
+        with os.scandir(directory) as found:
+            children = sorted(found, key=lambda child: child.name)
+        for child in children:
+            entry = self.read(child.path)
+            if entry is None:  # gone meanwhile, or a whiteout in a directory of one lower alone
+                continue
+            path = prefix + child.name
+            yield path, entry
+            if entry.kind == "directory":
+                yield from self._walk(child.path, path + "/")
 
     def tree(self) -> Table:
         """A listing: a line per entry, whiteouts and opaque directories by name."""
@@ -218,19 +245,6 @@ def _describe(entry: Entry) -> str:
             return f"points to {printable(entry.redirect)}"
         return "opaque" if entry.opaque else ""
     return entry.kind
-
-
-def _walk(directory: str, prefix: str, prefixes: Collection[str]) -> Iterator[tuple[str, Entry]]:
-    with os.scandir(directory) as found:
-        children = sorted(found, key=lambda child: child.name)
-    for child in children:
-        entry = read_entry(child.path, prefixes=prefixes)
-        if entry is None:  # gone meanwhile, or a whiteout in a directory of one lower alone
-            continue
-        path = prefix + child.name
-        yield path, entry
-        if entry.kind == "directory":
-            yield from _walk(child.path, path + "/", prefixes)
 
 
 def check_lowers(lower: object) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from .layer import Entry, Layer, read_entry
+from .layer import Entry, Layer
 from .text import Table, printable
 
 Role = Literal["answers", "merges", "data", "hides", "hidden", "nothing", "unasked"]
@@ -70,7 +70,7 @@ def step(layers: Sequence[Layer], places: Sequence[Place], name: str) -> Found:
     candidates = [Place(layer, f"{path}/{name}") for layer, path in places]
     while candidates:
         place = candidates.pop(0)
-        entry = read_entry(place.path, prefixes=layers[place.layer].prefixes)
+        entry = layers[place.layer].read(place.path)
         if entry is None:
             continue
         directory = entry.kind == "directory"
@@ -98,7 +98,7 @@ def _data(layers: Sequence[Layer], found: Found) -> Place | None:
         if not candidates:
             return None
         place = candidates.pop(0)
-        below = read_entry(place.path, prefixes=layers[place.layer].prefixes)
+        below = layers[place.layer].read(place.path)
         if below is not None and below.kind != "file":
             return None
         entry = below or entry

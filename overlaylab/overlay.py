@@ -10,22 +10,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .changes import Change, Changes, moved, moved_rows, read_changes
-from .errors import BadLower, NotMounted, OverlaylabError, ShellFailed, ShellTimeout
+from .backends import Mount
+from .changes import Change, Changes, moved, moved_rows
+from .draw import Diagram
+from .errors import NotMounted, OverlaylabError, ShellFailed, ShellTimeout
 from .history import History
 from .layer import Layer, check_lowers, check_path
 from .linux import xattrs
 from .linux.mount import mounted
-from .lookup import Lookup, lookup
+from .linux.sandbox import Finished, Root
+from .lookup import Lookup
+from .pictures import diagram
 from .progress import progress
-from .text import Table, listed, printable
+from .stack import Stack, no_part
+from .text import Table, printable
 from .trees import copy_tree
 
 if TYPE_CHECKING:
-    from .backends import Mount
-    from .draw import Diagram
     from .lab import Lab
-    from .linux.sandbox import Finished, Root
 
 _FENCE = (
     "A shell cell may write only inside merged and in {tmp}. The rest of this machine is "
@@ -212,20 +214,27 @@ class Overlay:
                 self._mount.refresh()
 
     def _part(self, path: Path | None, what: str) -> Path:
+        # Whoever lists upper after a write in merged finds it there; the stand-in has to be asked.
         self._refresh()
         if path is None:
-            raise NotMounted(
-                f"{printable(self.name)} has no {what}, because it was mounted read-only or by "
-                "something else: mount it with an upper to have one."
-            )
+            raise no_part(self.name, what)
         return path
 
-    @property
-    def layers(self) -> list[Layer]:
-        """All layers, the top one first; the first is called ``upper`` where there is one."""
+    def stack(self) -> Stack:
+        """Its layers as they are now, to be asked any number of questions at once.
+
+        Raises:
+            LabClosed: its directories are gone.
+        """
         self._refresh()
         upper = [Layer(self._upper, "upper", self.prefixes)] if self._upper else []
-        return [*upper, *self.lower]
+        return Stack(
+            self.name,
+            [*upper, *self.lower],
+            writable=self.writable,
+            merged=Layer(self._merged, "merged", prefixes=()) if self._merged else None,
+            mounted_by=self.lab.backend.name if self.lab and self._mount else "",
+        )
 
     @property
     def options(self) -> Mapping[str, str]:
@@ -310,7 +319,7 @@ class Overlay:
         with self._one_at_a_time:  # scripts may run in several threads
             if not self._history:
                 self._history.record("mounted", Changes(), None)
-            now = self.changes() if now is None else now
+            now = self.stack().changes() if now is None else now
             if not if_new or now != self._history[-1].changes:
                 self._history.record(what, now, self._upper)
         return now
@@ -331,7 +340,7 @@ class Overlay:
         Raises:
             NotMounted: the overlay is read-only: it has no upper.
         """
-        return read_changes(Layer(self.upper, "upper", self.prefixes), self.lower)
+        return self.stack().changes()
 
     def lookup(self, path: str) -> Lookup:
         """Ask every layer for `path`, as the kernel does.
@@ -342,7 +351,7 @@ class Overlay:
         Raises:
             BadPath: `path` leaves merged.
         """
-        return lookup(self.layers, check_path(path, "merged"))
+        return self.stack().lookup(check_path(path, "merged"))
 
     def tree(self, layer: str = "merged") -> Table:
         """A listing of merged, or of one layer by itself (``"upper"`` or a lower's name).
@@ -350,13 +359,10 @@ class Overlay:
         Raises:
             BadLower: there is no layer of that name.
         """
-        if layer == "merged":
-            return Layer(self.merged, "merged", prefixes=()).tree()
-        for one in self.layers:
-            if one.name == layer:
-                return one.tree()
-        names = listed(["merged", *(one.name for one in self.layers)], "none")
-        raise BadLower(f"{printable(self.name)} has no layer {layer!r}: it has {names}.")
+        stack = self.stack()
+        if layer == "merged" and stack.merged is None:
+            raise self._not_mounted()
+        return stack.tree(layer)
 
     def diagram(self, *paths: str) -> Diagram:
         """Draw the state of all layers now: a band for each, a column for each path.
@@ -367,9 +373,7 @@ class Overlay:
         Raises:
             BadPath: one of `paths` leaves merged.
         """
-        from .draw import diagram
-
-        return diagram(self, [check_path(path, "merged") for path in paths])
+        return diagram(self.stack(), [check_path(path, "merged") for path in paths])
 
     def commit(self, name: str) -> Layer:
         """Freeze upper as a new layer of the lab, as ``docker commit`` does.
@@ -385,8 +389,9 @@ class Overlay:
             NotMounted: the overlay is read-only: it has no upper.
             ScratchFull: there is no room for the copy; nothing is left of it.
         """
-        lab, upper = self.open_lab(), str(self.upper)
-        now = self.changes()  # once: it can take as long as the commit
+        lab, stack = self.open_lab(), self.stack()
+        now = stack.changes()  # once: it can take as long as the commit
+        upper = str(self._upper)
         with progress(f"commit {name!r}", now.stored) as count:
             layer = lab.new_layer(name, lambda path: copy_tree(upper, str(path), count=count))
         self._step("Python", if_new=True, now=now)

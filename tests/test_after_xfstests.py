@@ -164,7 +164,7 @@ def test_the_copy_of_an_opaque_directory_is_not_opaque(lab: Lab):
     second = lab.mount("second", lower=[first.commit("middle"), *first.lower])
     (second.merged / "dir/new").write_text("x")
     assert kinds(second) == {"dir/new": "added"}
-    assert not second.layers[0].entry("dir").opaque
+    assert not second.stack().layers[0].entry("dir").opaque
     third = lab.mount("third", lower=[second.commit("top"), *second.lower])
     assert names(third.merged) == ["dir/", "dir/kept/", "dir/new"]
 

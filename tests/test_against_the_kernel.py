@@ -222,13 +222,13 @@ def everywhere(web: Overlay, merged: Tree, script: Sequence[Operation]) -> list[
     for name, *places in script:
         known = places if name in TWO_PATHS else places[:1]
         found |= {place for place in known if isinstance(place, str)}
-    for layer in web.layers:
+    for layer in web.stack().layers:
         found |= {path for path, _ in layer.walk()}
     return sorted(found | {f"{path}/a" for path in found} | {"nowhere", "no/where"})
 
 
 def check_lookup(web: Overlay, merged: Tree, every: Sequence[str]) -> None:
-    layers = {layer.name: layer for layer in web.layers}
+    layers = {layer.name: layer for layer in web.stack().layers}
     for path in every:
         found = web.lookup(path)
         assert [asked.layer for asked in found.asked] == list(layers), path

@@ -248,7 +248,7 @@ def redirecting(directory: Path) -> Iterator[Overlay]:
 def test_a_file_copied_up_without_its_data_is_metadata(redirecting: Overlay):
     (redirecting.merged / "big").chmod(0o600)
     assert redirecting.changes() == [change("metadata", "big", 1000)]
-    assert redirecting.layers[0].entry("big").metacopy
+    assert redirecting.stack().layers[0].entry("big").metacopy
 
 
 @needs_real_root
@@ -263,7 +263,7 @@ def test_a_file_whose_data_followed_is_copied_up(redirecting: Overlay):
 def test_a_renamed_lower_directory_is_a_redirect(redirecting: Overlay):
     (redirecting.merged / "dir").rename(redirecting.merged / "moved")
     assert kinds(redirecting) == {"dir": "whiteout", "moved": "redirect"}
-    assert redirecting.layers[0].entry("moved").redirect == "dir"
+    assert redirecting.stack().layers[0].entry("moved").redirect == "dir"
 
 
 @needs_real_root

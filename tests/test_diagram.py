@@ -16,8 +16,8 @@ import pytest
 
 from overlaylab import Lab, Overlay
 from overlaylab.draw import Diagram, svg
-from overlaylab.draw.grid import COLUMNS
 from overlaylab.errors import BadPath
+from overlaylab.pictures import COLUMNS
 
 from .rights import MARKS
 

@@ -30,9 +30,9 @@ from hypothesis import strategies as st
 from overlaylab import Lab, Layer, Overlay
 from overlaylab.backends.emulated import DIFFERENCES
 from overlaylab.draw.fold import Column
-from overlaylab.draw.grid import read_grid
 from overlaylab.linux import syscalls, xattrs
 from overlaylab.lookup import Lookup, lookup
+from overlaylab.pictures import read_grid
 
 from .helpers import change, tree, write_text
 from .rights import MARKS, REAL_ROOT
@@ -608,7 +608,7 @@ def compare(kernel: Overlay, emulated: Overlay, seen: set[str]) -> None:
     assert emulated.changes() == kernel.changes()
     seen |= {path for path in shown if path}
     opaque = {change.path for change in kernel.changes() if change.kind == "opaque"}
-    ours, theirs = emulated.layers, kernel.layers
+    ours, theirs = emulated.stack().layers, kernel.stack().layers
     over_nothing = {path for path, entry in theirs[0].walk() if entry.opaque} - opaque
     for path in sorted(seen):
         mine, wanted = lookup(ours, path), lookup(theirs, path)
@@ -620,7 +620,7 @@ def compare(kernel: Overlay, emulated: Overlay, seen: set[str]) -> None:
 def compare_diagrams(kernel: Overlay, emulated: Overlay, paths: set[str]) -> None:
     """The diagrams show the same; marks over nothing aside, which are a listed difference."""
     columns = [Column(path) for path in sorted(paths)]
-    drawn = [read_grid(one, columns) for one in (kernel, emulated)]
+    drawn = [read_grid(one.stack(), columns) for one in (kernel, emulated)]
     cells = [
         [(name, [(one.text, one.state, one.source) for one in band]) for name, band in grid.bands]
         for grid in drawn
@@ -950,7 +950,7 @@ def test_listed_the_arrow_of_a_lower_file_that_was_renamed(kernel_lab: Lab) -> N
     with Lab("stand-in", backend="emulated") as other:
         both = kernel_lab.mount("web", lower=[base]), other.mount("web", lower=[base])
         run(both, "mv a b")
-        cells = [read_grid(one, [Column("b")]).bands[1][1][0] for one in both]
+        cells = [read_grid(one.stack(), [Column("b")]).bands[1][1][0] for one in both]
         assert [cell.source for cell in cells] == [2, 0]
         assert both[0].changes() == both[1].changes()
 

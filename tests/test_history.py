@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from overlaylab import Lab, Overlay, history
-from overlaylab.draw import diagrams
 from overlaylab.errors import ShellTimeout
+from overlaylab.pictures import diagrams
 
 from .helpers import names
 
@@ -71,7 +71,7 @@ def test_it_outlives_the_mount(web: Overlay):
     web.sh("rm etc/motd")
     web.unmount()
     assert whats(web) == ["mounted", "rm etc/motd"]
-    assert [str(picture) for _, picture in diagrams(web)][-1].count("✕") == 2
+    assert [str(picture) for _, picture in diagrams(web.history, web.lower)][-1].count("✕") == 2
 
 
 def test_it_is_printed_with_what_each_step_moved(web: Overlay):
@@ -100,7 +100,7 @@ def test_a_large_upper_is_not_kept(web: Overlay, monkeypatch: pytest.MonkeyPatch
     web.sh("touch 1 2 3")
     web.sh("touch 4")
     assert [step.upper is None for step in web.history] == [False, False, True]
-    assert len(diagrams(web)) == 2
+    assert len(diagrams(web.history, web.lower)) == 2
 
 
 def test_of_many_steps_the_first_are_forgotten(web: Overlay, monkeypatch: pytest.MonkeyPatch):
@@ -128,7 +128,7 @@ def test_the_pictures_of_all_steps_have_the_same_columns(web: Overlay):
     web.sh("rm etc/motd")
     web.sh("mkdir new; touch new/a")
     web.sh("rm -r new")
-    pictures = [picture.grid for _, picture in diagrams(web)]
+    pictures = [picture.grid for _, picture in diagrams(web.history, web.lower)]
     assert len({tuple(grid.paths) for grid in pictures}) == 1
     assert len({tuple(name for name, _ in grid.bands) for grid in pictures}) == 1
 
@@ -143,7 +143,7 @@ def test_a_picture_marks_what_its_step_changed(web: Overlay):
             for path, cell in zip(picture.grid.paths, cells, strict=True)
             if cell.changed
         }
-        for _, picture in diagrams(web)
+        for _, picture in diagrams(web.history, web.lower)
     ]
     motd = {(name, "etc/motd") for name in ("merged", "upper", "base")}
     assert marked == [set(), motd, set()]
@@ -161,7 +161,7 @@ def test_a_picture_of_the_past_is_what_the_picture_was_then(web: Overlay):
         web.sh(script)
         paths = ("big", "etc", "etc/motd", "pipe", "b")
         taken.append([cells for _, cells in web.diagram(*paths).grid.bands])
-    for number, (step, _) in enumerate(diagrams(web)[1:]):
+    for number, (step, _) in enumerate(diagrams(web.history, web.lower)[1:]):
         assert step.upper is not None
         past = Overlay.attach(lower=web.lower, upper=step.upper.path)
         assert [cells for _, cells in past.diagram(*paths).grid.bands] == taken[number]

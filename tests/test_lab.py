@@ -256,7 +256,7 @@ def test_closing_one_lab_leaves_the_others(backend: str):
         lambda lab: lab.mounts["web"].upper,
         lambda lab: lab.mounts["web"].work,
         lambda lab: lab.mounts["web"].options,
-        lambda lab: lab.mounts["web"].layers,
+        lambda lab: lab.mounts["web"].stack(),
         lambda lab: lab.mounts["web"].sh("true"),
         lambda lab: lab.mounts["web"].changes(),
         lambda lab: lab.mounts["web"].lookup("x"),

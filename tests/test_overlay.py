@@ -20,12 +20,12 @@ def web(lab: Lab) -> Overlay:
 
 
 def test_layers_are_listed_with_upper_on_top(web: Overlay):
-    assert [layer.name for layer in web.layers] == ["upper", "app", "base"]
+    assert [layer.name for layer in web.stack().layers] == ["upper", "app", "base"]
 
 
 def test_a_read_only_overlay_has_neither_upper_nor_work(lab: Lab):
     view = lab.mount("view", lower=[lab.layer("a"), lab.layer("b")], upper=False)
-    assert [layer.name for layer in view.layers] == ["a", "b"]
+    assert [layer.name for layer in view.stack().layers] == ["a", "b"]
     for part in ("upper", "work"):
         with pytest.raises(NotMounted, match=r"view has no .*: mount it with an upper"):
             getattr(view, part)

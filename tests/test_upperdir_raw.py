@@ -61,7 +61,7 @@ def test_marks_are_not_seen_in_merged(web: Overlay):
 def test_a_copied_up_file_remembers_its_origin(web: Overlay):
     with open(web.merged / "file", "a"):
         pass
-    entry = web.layers[0].entry("file")
+    entry = web.stack().layers[0].entry("file")
     assert entry.origin == (mark(web.upper / "file", "origin") is not None)
     if REAL_ROOT:
         assert entry.origin
@@ -70,7 +70,7 @@ def test_a_copied_up_file_remembers_its_origin(web: Overlay):
 def test_a_new_file_has_no_origin(web: Overlay):
     (web.merged / "new").write_text("x")
     assert mark(web.upper / "new", "origin") is None
-    assert not web.layers[0].entry("new").origin
+    assert not web.stack().layers[0].entry("new").origin
 
 
 def test_a_whiteout_cannot_be_made_by_hand_in_merged(web: Overlay):

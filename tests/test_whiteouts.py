@@ -18,7 +18,7 @@ def mounted(lab: Lab, content: dict[str, str | bytes | None]) -> Overlay:
 
 
 def entry_kind(overlay: Overlay, path: str) -> str | None:
-    entry = overlay.layers[0].entry(path)
+    entry = overlay.stack().layers[0].entry(path)
     return entry and entry.kind
 
 
@@ -91,7 +91,7 @@ def test_deleting_a_directory_and_making_it_again_gives_an_opaque_directory(lab:
     shutil.rmtree(web.merged / "cache")
     (web.merged / "cache").mkdir()
     assert web.changes() == [change("opaque", "cache")]
-    assert web.layers[0].entry("cache").opaque
+    assert web.stack().layers[0].entry("cache").opaque
     assert names(web.merged) == ["cache/"]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from ..linux.sandbox import Finished, Root
 
@@ -36,8 +36,8 @@ class Backend(Protocol):
     """What a lab needs from whatever mounts its overlays."""
 
     @property
-    def name(self) -> str:
-        """``"kernel"`` or ``"emulated"``."""
+    def name(self) -> Literal["kernel", "emulated"]:
+        """What it is called."""
 
     @property
     def why(self) -> str:

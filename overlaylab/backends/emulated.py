@@ -33,7 +33,7 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ..errors import BackendUnavailable
 from ..layer import Layer
@@ -110,7 +110,7 @@ class EmulatedBackend:
         why: why it was chosen, as a sentence.
     """
 
-    name = "emulated"
+    name: Literal["emulated"] = "emulated"
 
     def __init__(self, why: str) -> None:
         self.why = why

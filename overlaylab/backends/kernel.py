@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 from ..linux import mount, sandbox
 from .refusals import busy, refused
@@ -18,7 +19,7 @@ class KernelBackend:
         why: why it was chosen, as a sentence.
     """
 
-    name = "kernel"
+    name: Literal["kernel"] = "kernel"
 
     def __init__(self, why: str) -> None:
         self.why = why

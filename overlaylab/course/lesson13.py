@@ -63,7 +63,7 @@ TASKS = [
                 f"merged still shows a {_README}.",
             ),
             (
-                lambda overlay: overlay.layers[0].entry(_README) is not None,
+                lambda overlay: overlay.stack().layers[0].entry(_README) is not None,
                 f"upper has a whiteout called {_README}. Then the nearest layer does answer: it "
                 "says no. Find a way that needs no entry of this name.",
             ),

@@ -9,9 +9,11 @@ from typing import NamedTuple
 from ..changes import Change
 from ..draw import Diagram
 from ..draw.fold import Column
-from ..draw.grid import COLUMNS, Cell, Grid, leaves, read_grid
+from ..draw.grid import Cell, Grid
 from ..layer import Layer, with_parents
 from ..overlay import Overlay
+from ..pictures import COLUMNS, leaves, read_grid
+from ..stack import Stack
 from ..text import Table
 from .own_cases import Case
 from .verdict import Verdict
@@ -191,19 +193,18 @@ def _draw(
 ) -> Diagram | None:
     """Both in one picture: what they show, their upperdirs, and the lowers, which are the same."""
     on_the_way = [one for path in differing for one in with_parents(path)]
-    paths = sorted({*on_the_way, *leaves(layer.walk() for layer in (*mount.layers, upper))})[
-        :COLUMNS
-    ]
-    if not paths:
+    stack = mount.stack()
+    every = {*on_the_way, *leaves(layer.walk() for layer in (*stack.layers, upper))}
+    columns = [Column(path) for path in sorted(every)[:COLUMNS]]
+    if not columns:
         return None
-    lower = mount.lower if mount.writable else mount.lower[1:]
-    columns = [Column(path) for path in paths]
-    both = (mount, Overlay.attach(lower=lower, upper=upper.path))
-    theirs, ours = (read_grid(one, columns) for one in both)
+    lower = stack.lower if stack.writable else stack.lower[1:]
+    own = Stack(stack.name, [Layer(upper.path, "upper"), *lower], writable=True)
+    theirs, ours = (read_grid(one, columns) for one in (stack, own))
     uppers = [[replace(cell, source=0) for cell in grid.bands[1][1]] for grid in (theirs, ours)]
     bands = [
-        ("the kernel", [_cell(kernel.get(("view", path))) for path in paths]),
-        ("yours", [_cell(yours.get(("view", path))) for path in paths]),
+        ("the kernel", [_cell(kernel.get(("view", one.path))) for one in columns]),
+        ("yours", [_cell(yours.get(("view", one.path))) for one in columns]),
     ]
     if uppers[0] == uppers[1] or not mount.writable:
         bands.append(("upper", uppers[1]))

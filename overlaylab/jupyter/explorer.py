@@ -17,12 +17,13 @@ from IPython import get_ipython
 from ..draw import Diagram
 from ..draw.figure import face
 from ..draw.fold import Column
-from ..draw.grid import Grid, all_columns, read_grid
+from ..draw.grid import Grid
 from ..errors import BadPath, LabClosed
 from ..layer import Entry, Layer, check_path
 from ..linux import xattrs
 from ..lookup import Lookup
 from ..overlay import Overlay
+from ..pictures import all_columns, read_grid
 from .picture import Picture, Widget, checkbox, escaped, note
 
 #: How many columns the explorer begins with, and how much of a file it shows.
@@ -89,13 +90,13 @@ class Explorer(Widget):
         self._draw()
 
     def _read(self) -> None:
-        columns = all_columns(self._overlay, _COLUMNS, self._shown)
+        stack = self._overlay.stack().remembering()
+        columns = all_columns(stack, _COLUMNS, self._shown)
         if self._path and Column(self._path) not in columns:
             columns.insert(0, Column(self._path))  # a directory, a folded path, or none at all
-        self._grid = read_grid(self._overlay, columns)
-        layers = self._overlay.layers
+        self._grid = read_grid(stack, columns)
         found = [one for one in self._grid.lookups if one is not None]
-        self._answers = {one.path: (one, _describe(layers, one)) for one in found}
+        self._answers = {one.path: (one, _describe(stack.layers, one)) for one in found}
 
     def _draw(self) -> None:
         grid, words = self._grid, _INVITATION

@@ -52,7 +52,7 @@ def status() -> Table:
 
 
 def _layers(overlay: Overlay) -> str:
-    return " › ".join(layer.name for layer in overlay.layers)
+    return " › ".join(layer.name for layer in overlay.stack().layers)
 
 
 @magics_class
@@ -185,10 +185,10 @@ def complete(line: str) -> list[str]:
         return {"status": [], "doctor": ["--report"]}.get(done[1], names)
     try:
         overlay = find_overlay(done[2])
-        layers = [layer.name for layer in overlay.layers]
+        layers = [layer.name for layer in overlay.stack().layers]
         if done[1] == "tree":
             return ["merged", *layers]
-        return [shlex.quote(path) for layer in overlay.layers for path, _ in layer.walk()]
+        return [shlex.quote(path) for layer in overlay.stack().layers for path, _ in layer.walk()]
     except OverlaylabError:
         return []
 

@@ -8,9 +8,9 @@ import anywidget
 import traitlets
 
 from ..changes import moved, moved_rows
-from ..draw import diagrams
 from ..draw.figure import face
 from ..overlay import Overlay
+from ..pictures import diagrams
 from ..text import Table
 from .picture import HERE, Picture, Widget, escaped, note
 
@@ -42,8 +42,9 @@ class Timeline(Widget):
     """
 
     def __init__(self, overlay: Overlay) -> None:
-        self._words = repr(overlay.history)
-        self._frames = diagrams(overlay, _COLUMNS)
+        history = overlay.history
+        self._words = repr(history)
+        self._frames = diagrams(history, overlay.lower, _COLUMNS)
         last = max(len(self._frames) - 1, 0)
         self._picture, self._note = Picture(), note()
         self._steps = Steps(value=last, last=last)

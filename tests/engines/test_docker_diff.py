@@ -380,7 +380,7 @@ def test_the_lowers_have_whiteouts_and_opaque_directories(docker, container):
 
 def test_the_layers_of_a_container_can_be_told_apart_by_name(container):
     """Docker calls every layer's directory ``diff``; a look-up that names them must not."""
-    names = [layer.name for layer in container.attach().layers]
+    names = [layer.name for layer in container.attach().stack().layers]
 
     assert len(set(names)) == len(names)
 
