@@ -1,4 +1,4 @@
-"""The command line: ``overlaylab doctor``, ``overlaylab diff`` and ``overlaylab inspect``."""
+"""The command line: ``overlaylab course``, ``doctor``, ``diff`` and ``inspect``."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
 
 from .errors import OverlaylabError
 
@@ -23,7 +25,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: the words after ``overlaylab``; those of this process if None.
     """
     parser = argparse.ArgumentParser("overlaylab", description=__doc__)
+    parser.add_argument("--version", action=_Version, help="the version of overlaylab")
     commands = parser.add_subparsers(dest="command", required=True)
+    course = commands.add_parser(
+        "course",
+        help="the lessons, in JupyterLab",
+        description="Copy the lessons to a directory, and open them in JupyterLab. What is there "
+        "already stays as it is.",
+        usage="overlaylab course [-h] [--update] [--no-browser] [--port N] [--no-lab] [DIR] [-- …]",
+        epilog="What follows -- is given to jupyter lab.",
+    )
+    course.add_argument("directory", nargs="?", default="overlaylab-course", metavar="DIR")
+    course.add_argument(
+        "--update", action="store_true", help="bring new text, and keep your cells and answers"
+    )
+    course.add_argument("--no-browser", action="store_true", help="open no browser")
+    course.add_argument("--port", type=int, metavar="N", help="the TCP port of JupyterLab")
+    course.add_argument("--no-lab", action="store_true", help="copy, and start nothing")
     doctor = commands.add_parser("doctor", help="what works on this machine, and why")
     doctor.add_argument(
         "--report", action="store_true", help="more of it, to be pasted into a bug report"
@@ -38,8 +56,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "image", help="an OCI layout, what 'docker save' wrote, or the name of an image"
     )
     inspect.add_argument("--json", action="store_true", help="for a program")
+    own, words = _split(sys.argv[1:] if arguments is None else arguments)
     try:
-        _run(parser.parse_args(arguments))
+        _run(parser.parse_args(own), words)
         print(end="", flush=True)
     except BrokenPipeError:
         return _SIGPIPE
@@ -54,8 +73,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _run(options: argparse.Namespace) -> None:
-    if options.command == "doctor":
+class _Version(argparse.Action):
+    """Print the version. It is looked up only then: that takes as long as all the rest here."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str) -> None:
+        super().__init__(option_strings, dest, nargs=0, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib import metadata
+
+        try:
+            version = metadata.version("overlaylab")
+        except metadata.PackageNotFoundError:
+            version = "(not installed)"
+        print(f"overlaylab {version}")
+        parser.exit()
+
+
+def _split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """The words for overlaylab, and those after ``--`` that JupyterLab gets."""
+    if words[:1] == ["course"] and "--" in words:
+        place = words.index("--")
+        return words[:place], words[place + 1 :]
+    return words, ()
+
+
+def _run(options: argparse.Namespace, words: Sequence[str]) -> None:
+    if options.command == "course":
+        _course(options, words)
+    elif options.command == "doctor":
         if options.report:
             from .bugreport import report
 
@@ -70,6 +116,20 @@ def _run(options: argparse.Namespace) -> None:
         from .overlay import Overlay
 
         print(Overlay.attach(lower=options.lower, upper=options.upper).changes())
+
+
+def _course(options: argparse.Namespace, words: Sequence[str]) -> None:
+    from . import course_command
+
+    directory = Path(options.directory)
+    if not options.no_lab:
+        course_command.check_installed()
+    for sentence in course_command.copy(directory, update=options.update):
+        print(sentence, flush=True)
+    if not options.no_lab:
+        course_command.start(
+            directory, browser=not options.no_browser, port=options.port, words=words
+        )
 
 
 def _end_output() -> None:

@@ -86,3 +86,7 @@ class ShellFailed(OverlaylabError):
 
 class ShellTimeout(OverlaylabError):
     """A script ran longer than its time limit and was stopped."""
+
+
+class CourseRefused(OverlaylabError):
+    """The lessons cannot be copied to a place, or JupyterLab cannot be started on them."""

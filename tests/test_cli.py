@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,13 @@ def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]):
     output = capsys.readouterr().out
     assert "doctor" in output
     assert "diff" in output
+
+
+def test_the_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"overlaylab {metadata.version('overlaylab')}\n"
 
 
 def test_the_installed_command_and_the_module_are_the_same(stack: Path):
