@@ -71,7 +71,7 @@ def copy(directory: Path, *, update: bool = False) -> Iterator[str]:
         else:
             waiting = sum(_original(directory, name) not in (None, new[name]) for name in there)
             if waiting:
-                yield f"Files with a new text: {waiting}. The option --update brings it."
+                yield f"Files that have changed in the course: {waiting}. --update brings that."
     except OSError as error:
         raise CourseRefused(
             f"The lessons cannot be written to {directory} ({error.filename or directory}: "
@@ -147,7 +147,7 @@ def _update_all(directory: Path, new: dict[str, bytes]) -> Iterator[str]:
             yield f"{name}: {said}"
         quiet += not said
     if quiet:
-        yield f"Files without a new text: {quiet}."
+        yield f"Files that have not changed in the course: {quiet}."
 
 
 def _update(directory: Path, name: str, new: bytes, backup: Path) -> str:
@@ -162,7 +162,7 @@ def _update(directory: Path, name: str, new: bytes, backup: Path) -> str:
     if mine in (was, new):
         _write(path, new)
         _write(original, new)
-        return "has the new text." if mine == was else ""
+        return "is brought up to date." if mine == was else ""
     if not name.endswith(".ipynb"):
         beside = _beside(path, new)
         _write(original, new)
@@ -175,7 +175,7 @@ def _update(directory: Path, name: str, new: bytes, backup: Path) -> str:
         why = "its original is missing" if have else "it is no notebook whose cells have ids"
         return f"stays, for it cannot be merged: {why}. The new text: {_beside(path, new)}"
     merged = merge(before, have, come)
-    said = "has the new text."
+    said = "is brought up to date."
     if have.texts() != before.texts():
         _write(backup / name, mine)
         said = (

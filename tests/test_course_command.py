@@ -113,7 +113,7 @@ def test_that_there_is_a_new_text_is_said_and_nothing_is_changed(course: Course)
     assert "--update" not in course.copy()
     course.lessons["00.ipynb"] = book(A, B2, C)
     before = tree(course.path)
-    assert "Files with a new text: 1. The option --update brings it." in course.copy()
+    assert "Files that have changed in the course: 1. --update brings that." in course.copy()
     assert tree(course.path) == before
 
 
@@ -122,7 +122,10 @@ def test_that_there_is_a_new_text_is_said_and_nothing_is_changed(course: Course)
 
 def test_an_untouched_lesson_is_replaced(course: Course) -> None:
     course.lessons["00.ipynb"] = book(B2, D, A)
-    assert "00.ipynb: has the new text.\nFiles without a new text: 1." in course.copy(update=True)
+    assert (
+        "00.ipynb: is brought up to date.\nFiles that have not changed in the course: 1."
+        in course.copy(update=True)
+    )
     assert course["00.ipynb"] == book(B2, D, A)
     assert course.names() == {"00.ipynb", "GLOSSARY.md"}
 
@@ -138,7 +141,7 @@ def test_outputs_are_no_edits_and_stay_where_the_text_does(course: Course) -> No
     ran = [{**one, "execution_count": 7, "outputs": []} for one in (A, B, C)]
     course["00.ipynb"] = book(*ran)
     course.lessons["00.ipynb"] = book(A, B2, C)
-    assert "00.ipynb: has the new text." in course.copy(update=True)
+    assert "00.ipynb: is brought up to date." in course.copy(update=True)
     assert course["00.ipynb"] == book(ran[0], B2, ran[2])
     assert course.names() == {"00.ipynb", "GLOSSARY.md"}
 
@@ -159,7 +162,7 @@ def test_an_answer_stays_beside_new_text_and_the_file_as_it_was_is_kept(course: 
     assert course["before-update-1/00.ipynb"] == mine
     assert "cells that are new, renewed or gone: 2; cells of yours, which stay: 1" in said
     assert "before-update-1/00.ipynb" in said
-    assert "Files without a new text: 2." in course.copy(update=True)
+    assert "Files that have not changed in the course: 2." in course.copy(update=True)
 
 
 def test_where_both_have_edited_a_cell_mine_stays_and_the_other_is_beside(course: Course) -> None:
@@ -284,7 +287,7 @@ def test_without_an_original_a_lesson_is_the_learners(course: Course) -> None:
     course["00.ipynb"] = book(A, {**B2, "outputs": []}, C)
     course.copy(update=True)
     course.lessons["00.ipynb"] = book(A, B, C)
-    assert "00.ipynb: has the new text." in course.copy(update=True)
+    assert "00.ipynb: is brought up to date." in course.copy(update=True)
 
 
 def test_half_a_surrogate_pair_and_letters_of_every_kind_stay(course: Course) -> None:
