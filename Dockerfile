@@ -3,7 +3,8 @@
 #     docker build -t overlaylab .
 #     docker run --rm -it --privileged -p 127.0.0.1:8888:8888 overlaylab
 #
-# and open the address with the token that it prints. The labs need no volume: the root
+# and open the address with the token that it prints. To keep your work when the container is
+# gone: --volume overlaylab-course:/course. The labs need no volume: the root
 # filesystem of a container takes no upperdir, so they move to a tmpfs of their own. To have
 # them on a disk instead: --volume /var/tmp
 #
@@ -21,10 +22,7 @@ COPY . /src
 ARG PIP_ARGS=
 # The lock has the tests' packages as well; as constraints it adds none of them.
 RUN /opt/overlaylab/bin/pip install --no-cache-dir --disable-pip-version-check ${PIP_ARGS} \
-        --constraint /src/requirements.lock "/src[course]" \
-    # No question about Jupyter's news over the first lesson.
- && /opt/overlaylab/bin/jupyter labextension disable --level=sys_prefix \
-        @jupyterlab/apputils-extension:announcements
+        --constraint /src/requirements.lock "/src[course]"
 
 FROM ${BASE}
 RUN apt-get update \
@@ -32,9 +30,8 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/*.bin \
  && useradd --create-home --shell /bin/bash --uid 1000 learner
 COPY --from=built /opt/overlaylab /opt/overlaylab
-COPY --chown=learner:learner notebooks /course
 ENV PATH=/opt/overlaylab/bin:$PATH LANG=C.UTF-8
+RUN overlaylab course --no-lab /course && chown --recursive learner:learner /course
 WORKDIR /course
 EXPOSE 8888
-CMD ["jupyter", "lab", "--ip=0.0.0.0", "--port=8888", "--no-browser", "--allow-root", \
-     "--ServerApp.root_dir=/course", "--LabApp.default_url=/lab/tree/00-start-here.ipynb"]
+CMD ["overlaylab", "course", "/course", "--no-browser", "--port=8888", "--", "--ip=0.0.0.0"]

@@ -1,16 +1,17 @@
-# make lab     the course in JupyterLab          (ARGS="--no-browser --port 8899")
+# make lab     the course in JupyterLab          (ARGS="--update --no-browser --port 8899")
 # make test    every test, the notebooks included
+#
+# The lessons are run in a copy that git ignores. To change one: .venv/bin/jupyter lab notebooks
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-ROOT_ARGS := $(if $(filter 0,$(shell id -u)),--allow-root)
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
 .PHONY: help lab test lint unit engines browser notebooks-test kernels notebooks lock clean
 
 help:
-	@echo "make lab        open the course in JupyterLab (ARGS=... goes to jupyter lab)"
+	@echo "make lab        open the course in JupyterLab (ARGS=... goes to overlaylab course)"
 	@echo "make test       run every test, the notebooks included"
 	@echo "make kernels    run tests and lessons on Debian's kernels, emulated (KERNELS=\"6.1 6.12\")"
 	@echo "make notebooks  run the notebooks, write their outputs back, and renew the map"
@@ -23,13 +24,10 @@ $(INSTALLED): pyproject.toml requirements.lock share/jupyter/kernels/overlaylab/
 	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
-	# No question about Jupyter's news over the first lesson.
-	$(BIN)/jupyter labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements
 	touch $@
 
 lab: $(INSTALLED)
-	$(BIN)/jupyter lab --ServerApp.root_dir=notebooks \
-		--LabApp.default_url=/lab/tree/00-start-here.ipynb $(ROOT_ARGS) $(ARGS)
+	$(BIN)/overlaylab course $(ARGS)
 
 # Two at a time: most of these tests wait for something else.
 test: lint

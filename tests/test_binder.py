@@ -24,6 +24,7 @@ def test_the_files_say_what_binder_needs() -> None:
     script = post_build.read_text()
     assert '--editable ".[course]"' in script
     assert "kernelspec list | grep -w overlaylab" in script
+    assert "overlaylab course --no-lab" in script
     subprocess.run(["bash", "-n", post_build], check=True)
 
 

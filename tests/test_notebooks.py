@@ -48,6 +48,7 @@ def test_every_code_cell_was_run_in_order(path: Path) -> None:
 
 @each_notebook
 def test_ids_are_stable_and_outputs_hold_no_time_and_no_path(path: Path) -> None:
+    """A new cell gets a new id, and the others keep theirs: a learner's copy is updated by them."""
     notebook = nbformat.read(path, as_version=4)
     assert all(re.fullmatch(r"\d\d-\d\d", cell.id) for cell in notebook.cells)
     assert len({cell.id for cell in notebook.cells}) == len(notebook.cells)

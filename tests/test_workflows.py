@@ -50,6 +50,14 @@ def test_every_script_of_the_workflows_can_be_parsed() -> None:
                 subprocess.run(["bash", "-n"], input=script, text=True, check=True)
 
 
+def test_whoever_starts_the_course_starts_it_on_a_copy() -> None:
+    """So that what a learner does is no change in a checkout."""
+    for name in ("Makefile", "Dockerfile", ".devcontainer/start", ".binder/postBuild"):
+        text = (ROOT / name).read_text()
+        assert re.search(r"overlaylab[\", ]+course", text), name
+        assert "root_dir" not in text, name
+
+
 def test_the_dev_container_may_mount_and_opens_jupyterlab() -> None:
     lines = (DEVCONTAINER / "devcontainer.json").read_text().splitlines()
     # Comments are allowed there, on lines of their own here.
