@@ -1,7 +1,7 @@
 # make lab     the course in JupyterLab          (ARGS="--update --no-browser --port 8899")
 # make test    every test, the notebooks included
 #
-# The lessons are run in a copy that git ignores. To change one: .venv/bin/jupyter lab notebooks
+# `make lab` opens a copy of the lessons, which git ignores. To change one: make lab ARGS=notebooks
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

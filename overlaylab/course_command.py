@@ -64,7 +64,7 @@ def copy(directory: Path, *, update: bool = False) -> Iterator[str]:
         yield from (f"{name} was not there, and is copied." for name in new if name not in there)
         if update:
             yield from _update_all(directory, {name: new[name] for name in there})
-            for original in (directory / _ORIGINALS).iterdir():
+            for original in sorted((directory / _ORIGINALS).glob("[!.]*")):
                 if original.name not in new:
                     original.unlink()
                     yield f"{original.name} is not in the course any more. Yours stays."
@@ -116,8 +116,8 @@ def check_installed() -> None:
     missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise CourseRefused(
-            f"The course runs in JupyterLab, and not all of it is installed (there is no "
-            f"{', no '.join(missing)}): install it with pip install 'overlaylab[course]'"
+            f"The course runs in JupyterLab, and not all that it needs is installed (there is no "
+            f'{", no ".join(missing)}): pip install "overlaylab[course]" installs it.'
         )
 
 
