@@ -28,4 +28,11 @@ def load_ipython_extension(ipython: object) -> None:
     """Called by ``%load_ext overlaylab``: make ``%overlay`` and ``%%overlay`` known."""
     from .jupyter.magics import register
 
-    register(ipython)
+    register(ipython, _progress)
+
+
+def _progress(file: str | None) -> object:
+    """Show the learner's progress, or export it to a file."""
+    from .course.practice.overview import export, overview
+
+    return export(file) if file else overview()

@@ -90,3 +90,7 @@ class ShellTimeout(OverlaylabError):
 
 class CourseRefused(OverlaylabError):
     """The lessons cannot be copied to a place, or JupyterLab cannot be started on them."""
+
+
+class NotShown(OverlaylabError, TypeError):
+    """Something was to be shown that is no stack, image or history."""

@@ -22,9 +22,10 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from overlaylab import Image
 from overlaylab.course import OwnOverlay, exercise, own_solution
-from overlaylab.course.exercises import all_tasks
-from overlaylab.course.images import ImageTask
-from overlaylab.course.own import PIECES, Piece
+from overlaylab.course.own.filesystem import PIECES, Piece
+from overlaylab.course.own.judge import OwnTask
+from overlaylab.course.practice.exercises import all_tasks
+from overlaylab.course.practice.image_exercises import ImageTask
 from tests.test_own_overlay import IMPORTS, written
 
 #: A spoilt solution in words, and what its check says: is it done?
@@ -148,8 +149,8 @@ def _piece(name: str, piece: Piece, function: str, text: str) -> bool:
 def mutants(name: str) -> Iterator[Mutant]:
     """All spoilt solutions of an exercise."""
     task = all_tasks()[name]
-    if isinstance(task, Piece):
-        yield from of_piece(name, task)
+    if isinstance(task, OwnTask):
+        yield from of_piece(name, task.piece)
     elif isinstance(task, ImageTask):
         yield from of_image(name, task)
     elif task.order:

@@ -7,13 +7,13 @@ import pytest
 
 from overlaylab import Image, Overlay
 from overlaylab.course import Exercise, ImageExercise, exercise
-from overlaylab.course.exercises import all_tasks
-from overlaylab.course.images import ImageTask
-from overlaylab.course.own import Piece
+from overlaylab.course.own.judge import OwnTask
+from overlaylab.course.practice.exercises import all_tasks
+from overlaylab.course.practice.image_exercises import ImageTask
 from overlaylab.errors import OverlaylabError
 
 #: Those of lesson 10 have tests of their own, in test_own_overlay.py.
-TASKS = {name: task for name, task in all_tasks().items() if not isinstance(task, Piece)}
+TASKS = {name: task for name, task in all_tasks().items() if not isinstance(task, OwnTask)}
 IMAGES = [name for name, task in TASKS.items() if isinstance(task, ImageTask)]
 STACKS = [name for name in TASKS if name not in IMAGES]
 
@@ -472,3 +472,12 @@ def test_a_wrong_explanation_of_the_capstone_gets_its_hint(layer: int, size: int
     assert "give 11" in one.explain(sizes[1:]).hint
     assert hint in one.explain([*sizes[:layer], size, *sizes[layer + 1 :]]).hint
     one.close()
+
+
+@pytest.mark.parametrize("sizes", [["1 MiB"], 5, None, "12"])
+def test_sizes_that_are_no_numbers_are_not_compared(sizes: object):
+    one = exercise("11.3")
+    verdict = one.explain(sizes)
+    one.close()
+    assert not verdict.done
+    assert "give a list of numbers of bytes" in verdict.hint

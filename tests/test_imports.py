@@ -7,6 +7,7 @@ import importlib
 import importlib.resources
 import inspect
 import pkgutil
+import sys
 import types
 from collections.abc import Iterator
 
@@ -54,6 +55,24 @@ def test_a_shell_script_pulls_in_the_fence_and_nothing_of_jupyter():
         "    lab.mount('web', lower=[lab.layer('base')]).sh('true')\n"
     )
     assert loaded & set(HEAVY) <= {"landlockpy"}
+
+
+def test_no_name_of_a_module_is_taken_by_something_in_it():
+    """``import package.name`` would give a function where a module is meant, or the reverse."""
+    for name in modules():
+        module = importlib.import_module(name)
+        parent, _, last = name.rpartition(".")
+        assert not parent or getattr(sys.modules[parent], last) is module, name
+
+
+def test_an_exercise_imports_its_own_lesson_and_no_other():
+    code = (
+        "import sys\n"
+        "from overlaylab.course import exercise\n"
+        "exercise('03.1')\n"
+        "print(sorted(one[-2:] for one in sys.modules if '.lessons.lesson' in one))\n"
+    )
+    assert python("-c", code).stdout == "['03']\n"
 
 
 def test_only_the_public_names_are_exported():

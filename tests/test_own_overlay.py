@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from overlaylab.course import OwnOverlay, exercise, own_solution
-from overlaylab.course.own import PIECES, Directories, Operation, Piece, Vfs
-from overlaylab.course.own_cases import Case, Content, random_case, smallest
-from overlaylab.course.own_judge import Judge
-from overlaylab.course.own_report import Difference
+from overlaylab.course.own.cases import Case, Item, random_case, smallest
+from overlaylab.course.own.filesystem import PIECES, Directories, Operation, Piece, Vfs
+from overlaylab.course.own.judge import Judge
+from overlaylab.course.own.report import Difference
 from overlaylab.errors import OverlaylabError
 
 from .test_notebooks import NOTEBOOKS, cells
@@ -246,7 +246,7 @@ def test_the_difference_is_told_and_drawn(
     judged_by: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     mine = written(change=lambda _, text: text.replace("make_opaque(place)", "pass"))
-    lowers = {"base": {"a": Content("directory", 0o755), "b": Content("file", 0o644)}}
+    lowers = {"base": {"a": Item("directory", 0o755), "b": Item("file", 0o644)}}
     operations = [Operation("mkdir", "a"), Operation("rmdir", "a"), Operation("mkdir", "a")]
     with Judge(mine, PIECES) as judge:
         case = Case(lowers, operations=[*operations, Operation("unlink", "b")])
@@ -266,9 +266,7 @@ def test_the_difference_is_told_and_drawn(
 
 def test_a_lower_is_told_that_was_written_to() -> None:
     """Although both show the same."""
-    case = Case(
-        {"base": {"a": Content("file", 0o644)}}, operations=[Operation("chmod", "a", 0o600)]
-    )
+    case = Case({"base": {"a": Item("file", 0o644)}}, operations=[Operation("chmod", "a", 0o600)])
 
     def change(name: str, text: str) -> str:
         more = "    find(fs.lowers, path)[0].chmod(0o640)"

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from overlaylab.course import exercise, quiz, record
-from overlaylab.course.exercises import all_tasks
-from overlaylab.course.overview import export, overview
-from overlaylab.course.quiz import questions
+from overlaylab.course.practice.exercises import all_tasks
+from overlaylab.course.practice.overview import export, overview
+from overlaylab.course.practice.quiz import questions
 from overlaylab.errors import OverlaylabError
 
 LESSONS = sorted({name.partition(".")[0] for name in all_tasks()})

@@ -115,3 +115,10 @@ def test_any_layers_can_be_squashed(scripts: list[list[str]], data: st.DataObjec
         squashed = os.fspath(lab.layers["squashed"].path)
         if keep == 0:
             assert {**tree(squashed), "": ()} == {**tree(web.merged), "": ()}
+
+
+@pytest.mark.parametrize("do", ["squash", "flatten", "unpack"])
+def test_a_layer_is_made_in_a_lab_and_nowhere_else(lab: Lab, do: str):
+    image = Image.from_layers([lab.layer("one", {"a": "1"})])
+    with pytest.raises(BadImage, match=r"^5 is no lab to unpack an image in: give one"):
+        getattr(image, do)(5)

@@ -9,10 +9,11 @@ import ipywidgets
 import pytest
 
 from overlaylab import Image, Lab, Overlay
+from overlaylab.course.practice.prediction import happened, predict
+from overlaylab.errors import NotShown
 from overlaylab.jupyter import explore, timeline
-from overlaylab.jupyter.explorer import Explorer
-from overlaylab.jupyter.image_explorer import ImageExplorer
-from overlaylab.jupyter.prediction import happened, predict
+from overlaylab.jupyter.widgets.explorer import Explorer
+from overlaylab.jupyter.widgets.image_explorer import ImageExplorer
 
 from .nasty import nasty_names
 from .rights import REAL_ROOT
@@ -337,3 +338,20 @@ def test_any_name_in_any_widget_stays_text(lab: Lab):
     question._answer.value = names[0]
     happened(names[1])
     assert tags(question._verdict.value) <= OURS
+
+
+# What is given wrongly
+
+
+def test_what_is_no_stack_or_image_is_not_explored(web: Overlay):
+    for wrong in (5, "web", web.lower[0]):
+        with pytest.raises(NotShown, match=r"cannot be explored: give an overlay, .* or an image"):
+            explore(wrong)
+
+
+def test_only_an_overlay_has_a_history_to_go_through(web: Overlay):
+    for wrong in (5, web.lower[0]):
+        with pytest.raises(NotShown, match=r"has no history: give an overlay"):
+            timeline(wrong)
+    timeline(web)
+    timeline(web)  # the first call imported a module

@@ -1,17 +1,19 @@
 """What the lessons use beside the package itself: predictions, refusals, exercises."""
 
 from ..jupyter import explore, timeline
-from ..jupyter.prediction import happened, predict
-from . import container, machine, pages, stacks
-from .exercises import Exercise, exercise
-from .filesystems import Disk, layer_elsewhere, mount_again, shared_bytes
-from .growth import Growth
-from .images import ImageExercise
+from .demos import container, filesystems, machine, pages, stacks, workdir
+from .demos.filesystems import Disk, layer_elsewhere, mount_again, shared_bytes
+from .demos.growth import Growth
+from .demos.show import devices, identity, refusal, same, yes_or_no
+from .demos.store import engine_store
+from .demos.unprivileged import unprivileged
 from .own import OwnOverlay
-from .quiz import quiz
-from .show import devices, identity, refusal, same, yes_or_no
-from .store import engine_store
-from .unprivileged import unprivileged
+from .own import solution as own_solution
+from .practice import record
+from .practice.exercises import Exercise, exercise
+from .practice.image_exercises import ImageExercise
+from .practice.prediction import happened, predict
+from .practice.quiz import quiz
 
 __all__ = [
     "Disk",
@@ -24,19 +26,23 @@ __all__ = [
     "engine_store",
     "exercise",
     "explore",
+    "filesystems",
     "happened",
     "identity",
     "layer_elsewhere",
     "machine",
     "mount_again",
+    "own_solution",
     "pages",
     "predict",
     "quiz",
+    "record",
     "refusal",
     "same",
     "shared_bytes",
     "stacks",
     "timeline",
     "unprivileged",
+    "workdir",
     "yes_or_no",
 ]

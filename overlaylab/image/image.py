@@ -104,7 +104,7 @@ class Image(Parts):
             The layers, the top one first, as a mount takes them.
 
         Raises:
-            BadImage: a layer is damaged or dishonest; no layer is left.
+            BadImage: a layer is damaged or dishonest, or `lab` is none; no layer is left.
             BadName: a name is used already.
         """
         return unpack_layers(self, lab, prefix)

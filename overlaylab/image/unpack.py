@@ -28,6 +28,8 @@ _ZEROS = bytes(1 << 16)
 
 def unpack_layers(image: Parts, lab: Lab, prefix: str) -> list[Layer]:
     """See :meth:`.Image.unpack`."""
+    if not isinstance(lab, Lab):
+        raise BadImage(f"{lab!r} is no lab to unpack an image in: give one, made with Lab(…).")
     made: list[Layer] = []
     try:
         with progress("unpacking the layers") as count:

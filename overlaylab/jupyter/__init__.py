@@ -7,12 +7,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..errors import NotShown
+
 if TYPE_CHECKING:
     from ..image import Image
     from ..overlay import Overlay
-    from .explorer import Explorer
-    from .image_explorer import ImageExplorer
-    from .timeline import Timeline
+    from .widgets.explorer import Explorer
+    from .widgets.image_explorer import ImageExplorer
+    from .widgets.timeline import Timeline
 
 
 def explore(what: Overlay | Image) -> Explorer | ImageExplorer:
@@ -23,17 +25,23 @@ def explore(what: Overlay | Image) -> Explorer | ImageExplorer:
             which layer stores what.
 
     Raises:
+        NotShown: it is neither.
         BadImage: a layer of the image is damaged or dishonest.
     """
+    from ..image import Image
     from ..overlay import Overlay
 
     if isinstance(what, Overlay):
-        from .explorer import Explorer
+        from .widgets.explorer import Explorer
 
         return Explorer(what)
-    from .image_explorer import ImageExplorer
+    if isinstance(what, Image):
+        from .widgets.image_explorer import ImageExplorer
 
-    return ImageExplorer(what)
+        return ImageExplorer(what)
+    raise NotShown(
+        f"{what!r} cannot be explored: give an overlay, made with lab.mount(…), or an image."
+    )
 
 
 def timeline(overlay: Overlay) -> Timeline:
@@ -41,7 +49,17 @@ def timeline(overlay: Overlay) -> Timeline:
 
     Args:
         overlay: its lab has to be open; it may be unmounted.
+
+    Raises:
+        NotShown: it is no overlay.
     """
-    from .timeline import Timeline
+    from ..overlay import Overlay
+    from .widgets.timeline import Timeline
+
+    if not isinstance(overlay, Overlay):
+        raise NotShown(
+            f"{overlay!r} has no history: give an overlay, made with lab.mount(…), in which "
+            "scripts ran."
+        )
 
     return Timeline(overlay)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from IPython.core.completer import SimpleCompletion, context_matcher
@@ -107,6 +108,9 @@ class OverlayMagics(Magics):
             print(result.note)
 
 
+_progress: Callable[[str | None], object]
+
+
 def _show(arguments: Any) -> object:
     command, name, paths = arguments.command, arguments.name, arguments.path
     paths = [_unquoted(path) for path in paths]
@@ -119,9 +123,7 @@ def _show(arguments: Any) -> object:
 
         return report()
     if command == "progress":
-        from ..course.overview import export, overview
-
-        return export(name) if name else overview()
+        return _progress(name)
     if command not in COMMANDS:
         raise UsageError(f"%overlay has no {command!r}: it has {', '.join(COMMANDS)}.")
     if name is None:
@@ -193,12 +195,19 @@ def complete(line: str) -> list[str]:
         return []
 
 
-def register(ipython: Any) -> None:
+def register(ipython: Any, progress: Callable[[str | None], object]) -> None:
     """Make the magics, and the completion of their arguments, known to `ipython`.
 
     Our own errors in Python cells are shown as what they are, a sentence; ``%tb`` still shows
     where one came from.
+
+    Args:
+        ipython: the shell.
+        progress: what ``%overlay progress`` shows; it is given the name of a file, or None. The
+            course has it, which is built on this and not known here.
     """
+    global _progress
+    _progress = progress
     ipython.register_magics(OverlayMagics)
     ipython.set_custom_exc((OverlaylabError,), _show_sentence)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from overlaylab.course.machine import Booted, boot_virtual_machine
+from overlaylab.course.demos.machine import Booted, boot_virtual_machine
 from overlaylab.errors import OverlaylabError
 
 from ..helpers import children, lacking

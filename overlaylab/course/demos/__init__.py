@@ -1,0 +1,1 @@
+"""What lessons show beside overlays: containers, a virtual machine, the page cache, disks."""

@@ -1,0 +1,141 @@
+"""Exercises of lesson 01, see many directories as one."""
+
+from __future__ import annotations
+
+from ...overlay import Overlay
+from ..practice.exercises import Task
+from ..practice.quiz import Question
+from .states import changed_besides, missing, no_file, text, text_differs, touched, untouched
+
+_MOTD = "etc/motd"
+
+
+def _second(overlay: Overlay) -> Overlay:
+    """The container that was mounted last; `overlay` itself if there is no other."""
+    mounts = overlay.lab.mounts if overlay.lab else {}
+    return next((one for one in reversed(mounts.values()) if one.mounted), overlay)
+
+
+def _other_layers(overlay: Overlay) -> bool:
+    paths = [[layer.path for layer in one.lower] for one in (overlay, _second(overlay))]
+    return paths[0] != paths[1]
+
+
+def _layer_was_changed(overlay: Overlay) -> bool:
+    files = [layer.path / _MOTD for layer in overlay.lower]
+    return [file.read_text() for file in files if file.is_file()] != ["base\n"]
+
+
+TASKS = [
+    Task(
+        layers={
+            "app": {"cache/app.tmp": "app\n"},
+            "base": {"cache/base.tmp": "base\n", "etc/motd": "base\n"},
+        },
+        mistakes=[
+            (untouched, "merged still shows the directory cache with both files in it."),
+            (missing("cache"), "cache is gone: now write the file of that name."),
+            (
+                lambda overlay: (
+                    text(overlay, "cache/none") is not None or (overlay.merged / "cache").is_dir()
+                ),
+                "cache is still a directory: a file can only take its name when it is gone.",
+            ),
+            (no_file("cache"), "cache is there, but it is not a regular file."),
+            (text_differs("cache", "none"), "cache is a file, but it does not say just: none"),
+        ],
+        solution="rm -r cache\necho none > cache",
+    ),
+    Task(
+        layers={
+            "a": {"colour": "red\n", "shape": "square\n"},
+            "b": {"shape": "round\n", "size": "small\n"},
+            "c": {"colour": "blue\n", "size": "big\n"},
+        },
+        mistakes=[
+            (
+                touched,
+                "upper is not empty: solve it by the order of the layers alone.",
+            ),
+            (text_differs("shape", "round"), "shape is square: layer a is asked before layer b."),
+            (text_differs("colour", "red"), "colour is blue: layer c is asked before layer a."),
+            (text_differs("size", "small"), "size is big: layer c is asked before layer b."),
+        ],
+        order=("b", "a", "c"),
+    ),
+    Task(
+        layers={"app": {"srv/app.txt": "app\n"}, "base": {_MOTD: "base\n"}},
+        mistakes=[
+            (
+                _layer_was_changed,
+                "a layer was changed, and with it every container that stands on it: write in "
+                "merged, and run the cell with exercise(…) to begin again.",
+            ),
+            (
+                lambda overlay: _second(overlay) is overlay,
+                "there is only one container yet: mount the same layers a second time.",
+            ),
+            (
+                _other_layers,
+                "the second container stands on other layers, or in another order: it needs the "
+                "same lower=[…] as the first, and an upper of its own.",
+            ),
+            (
+                lambda overlay: not _second(overlay).writable,
+                "the second container has no upper, so nothing can be written in it.",
+            ),
+            (text_differs(_MOTD, "one"), "etc/motd of the first container does not say: one"),
+            (
+                lambda overlay: text_differs(_MOTD, "two")(_second(overlay)),
+                "etc/motd of the second container does not say: two",
+            ),
+            (
+                lambda overlay: any(
+                    changed_besides(_MOTD)(one) for one in (overlay, _second(overlay))
+                ),
+                "an upper holds more than etc/motd.",
+            ),
+        ],
+        python=True,
+        solution="""
+second = ex.lab.mount("second", lower=["app", "base"])
+(ex.overlay.merged / "etc/motd").write_text("one\\n")
+(second.merged / "etc/motd").write_text("two\\n")
+""",
+    ),
+]
+
+QUIZ = [
+    Question(
+        "lowerdir=a:b. Both have conf/port, and only b has conf/name. What does ls conf show?",
+        [
+            (
+                "port",
+                "a directory of a higher layer does not hide the one below, only a file does.",
+            ),
+            ("name and port; port has the text of b", "the first in the list is the top layer."),
+            ("name and port; port has the text of a", ""),
+            ("name, and port twice", "one path in merged has one entry: the one on top."),
+        ],
+    ),
+    Question(
+        "Fifty containers run on an image of 1 GiB. Each has written 1 MiB of its own. How much "
+        "is stored?",
+        [
+            ("about 50 GiB", "a mount copies no layer: it only reads from it."),
+            ("about 1 GiB and 50 MiB", ""),
+            ("about 1 GiB and 1 MiB", "the containers share the layers, but not their uppers."),
+        ],
+    ),
+    Question(
+        "Why does overlayfs want workdir on the same filesystem as upperdir?",
+        [
+            ("it is faster to copy there", "it wants no copying at all at that moment."),
+            (
+                "the layers are unpacked into it",
+                "layers are used where they are; workdir is empty most of the time.",
+            ),
+            ("what is prepared there moves into upper in one step", ""),
+        ],
+    ),
+]

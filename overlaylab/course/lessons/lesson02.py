@@ -1,0 +1,118 @@
+"""Exercises of lesson 02, find out which layer answers."""
+
+from __future__ import annotations
+
+from ..practice.exercises import Task
+from ..practice.quiz import Question
+from .states import changed_besides, missing, no_file, present, text_differs, touched, untouched
+
+TASKS = [
+    Task(
+        layers={
+            "config": {"etc/app.d/": None},
+            "app": {"etc/app.conf": "port 80\n"},
+            "runtime": {"etc/app.conf": "port 80\n", "usr/lib/runtime": "1\n"},
+            "base": {"etc/app.conf": "port 8080\n"},
+        },
+        mistakes=[
+            (untouched, "there is no answer.txt yet."),
+            (
+                changed_besides("answer.txt"),
+                "upper holds more than answer.txt: run the cell with exercise(…) to begin again.",
+            ),
+            (no_file("answer.txt"), "answer.txt is not a file: write the name with echo."),
+            (
+                text_differs("answer.txt", "app"),
+                "answer.txt names a layer that is not the one: ask %overlay lookup ex1 "
+                "etc/app.conf, and take the one that answers.",
+            ),
+        ],
+        solution="echo app > answer.txt",
+    ),
+    Task(
+        layers={"base": {"etc/issue": "welcome\n", "etc/motd": "base\n"}},
+        delete=["etc/issue"],
+        mistakes=[
+            (untouched, "etc/issue is still hidden by the whiteout in layer cleanup."),
+            (
+                missing("etc/issue"),
+                "upper has changed, but etc/issue is not back: an entry in upper under that "
+                "very name wins over the whiteout.",
+            ),
+            (no_file("etc/issue"), "etc/issue is there, but it is not a regular file."),
+            (text_differs("etc/issue", "welcome"), "etc/issue does not say what base says."),
+        ],
+        solution="echo welcome > etc/issue",
+    ),
+    Task(
+        layers={
+            "new": {"etc/app.conf": "port 443\n"},
+            "old": {"etc/app.conf": "port 80\n", "etc/issue": "welcome\n", "etc/motd": "old\n"},
+        },
+        delete=["etc/app.conf", "etc/issue"],
+        mistakes=[
+            (
+                touched,
+                "upper is not empty: solve it by the order of the layers alone.",
+            ),
+            (
+                missing("etc/app.conf"),
+                "etc/app.conf is not there: cleanup is asked before any layer that has it, and "
+                "its whiteout ends the search.",
+            ),
+            (
+                text_differs("etc/app.conf", "port 443"),
+                "etc/app.conf says port 80: layer old is asked before layer new.",
+            ),
+            (
+                present("etc/issue"),
+                "etc/issue is there: old is asked before cleanup, and a whiteout hides only what "
+                "is below it.",
+            ),
+        ],
+        order=("new", "cleanup", "old"),
+    ),
+]
+
+QUIZ = [
+    Question(
+        "Three layers have the file etc/app.conf. The container deletes it. What will merged show?",
+        [
+            (
+                "the file of the second layer",
+                "deleting uncovers nothing: the whiteout in upper ends the search at once.",
+            ),
+            (
+                "the file of the lowest layer",
+                "the search goes from the top down, and the first to answer is the whiteout.",
+            ),
+            ("no such file", ""),
+        ],
+    ),
+    Question(
+        "A stack has ten layers, and each has a directory bin. Which look-up in it asks the most "
+        "layers?",
+        [
+            (
+                "that for a file which all ten have",
+                "the first one that has it answers, and the search is over.",
+            ),
+            ("that for a file which none of them has", ""),
+            (
+                "that for a file which a whiteout in the fifth layer hides",
+                "a whiteout is an answer too: the five layers below it are spared.",
+            ),
+        ],
+    ),
+    Question(
+        "Line 2 of a Dockerfile copies a password file, line 3 deletes it. Who can read it?",
+        [
+            (
+                "nobody: a whiteout hides it",
+                "it hides it in merged, and a layer can be opened alone.",
+            ),
+            ("every container of the image", "their look-up ends at the whiteout of line 3."),
+            ("whoever has the image and opens the layer of line 2", ""),
+        ],
+    ),
+]

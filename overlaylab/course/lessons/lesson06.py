@@ -1,0 +1,134 @@
+"""Exercises of lesson 06, build an image."""
+
+from __future__ import annotations
+
+from ...image.builder import Build, base_image, build
+from ...lab import Lab
+from ..practice.image_exercises import ImageTask
+from ..practice.quiz import Question
+
+_MIB = 1 << 20
+_SHOP = {"main": "version 1\n", "needs": "4194304\n"}
+
+
+def _read(made: Build, path: str) -> bytes:
+    """The file in the topmost layer that has it."""
+    files = (layer.path / path for layer in made.layers)
+    return next((file.read_bytes() for file in files if file.is_file()), b"")
+
+
+def _after_a_change(dockerfile: str) -> str:
+    """Change one file of the context after the other, and look at what is made again."""
+    with Lab("check") as lab:
+        base = base_image(lab)
+
+        def made(**changed: str) -> Build:
+            return build(lab, dockerfile, {**_SHOP, **changed}, images={"base": base})
+
+        made()
+        edited = made(main="version 2\n")
+        if _read(edited, "srv/main") != b"version 2\n":
+            return (
+                "main was changed, and the image still has the old one: copy it from the context."
+            )
+        if not all(step.cached for step in edited.steps if step.bytes >= _MIB):
+            return (
+                "main was changed, and the 4 MiB were made again: which line before them has "
+                "main in its key?"
+            )
+        if len(_read(made(needs="3145728\n"), "table")) != 3 * _MIB:
+            return (
+                "needs was changed, and table was not made again: the line that makes it has to "
+                "read needs from the layers before it."
+            )
+    return ""
+
+
+TASKS = [
+    ImageTask(
+        dockerfile="""
+FROM base
+RUN head -c 4194304 /dev/zero > /download
+RUN wc -c < /download > /size
+RUN rm /download
+""",
+        limit=lambda image: image.layers[0].size + _MIB,
+        keep=["size"],
+        solution="""
+FROM base
+RUN head -c 4194304 /dev/zero > /download && wc -c < /download > /size && rm /download
+""",
+    ),
+    ImageTask(
+        dockerfile="""
+FROM base
+COPY tool /usr/bin/tool
+RUN chmod 755 /usr/bin/tool
+""",
+        context={"tool": bytes(2 * _MIB)},
+        limit=lambda image: image.layers[0].size + 3 * _MIB,
+        keep=["usr/bin/tool"],
+        solution="""
+FROM base
+COPY --chmod=755 tool /usr/bin/tool
+""",
+    ),
+    ImageTask(
+        dockerfile="""
+FROM base
+COPY . /srv
+RUN head -c "$(cat /srv/needs)" /dev/zero > /table
+""",
+        context=_SHOP,
+        limit=lambda image: image.layers[0].size + 5 * _MIB,
+        keep=["srv/main", "srv/needs", "table"],
+        also=_after_a_change,
+        solution="""
+FROM base
+COPY needs /srv/needs
+RUN head -c "$(cat /srv/needs)" /dev/zero > /table
+COPY main /srv/main
+""",
+    ),
+]
+
+QUIZ = [
+    Question(
+        "A Dockerfile has one FROM, three ENV, two RUN that write files, and one CMD. How many "
+        "layers does it add to its base?",
+        [
+            ("7, one for each line", "ENV and CMD write no file: they change the config."),
+            ("2", ""),
+            ("1, the image", "each RUN is committed on its own, before the next line begins."),
+        ],
+    ),
+    Question(
+        "One file of the context was changed. Line 4 copies it, and line 5 installs packages that "
+        "have nothing to do with it. What happens to line 5?",
+        [
+            (
+                "it is taken from the cache: its text is the same",
+                "its key holds more than its text.",
+            ),
+            (
+                "it is taken from the cache: the packages do not read that file",
+                "the builder does not know what a command reads.",
+            ),
+            ("it runs again: the layers before it are others", ""),
+        ],
+    ),
+    Question(
+        "Two images begin with the same base. What does the second one to be pulled bring of it?",
+        [
+            ("nothing: a layer with that SHA-256 is there", ""),
+            (
+                "the base once more, since layers belong to an image",
+                "an image lists its layers by name, and the name follows from the content.",
+            ),
+            (
+                "those files of the base that it has not changed",
+                "a layer comes whole or not at all.",
+            ),
+        ],
+    ),
+]

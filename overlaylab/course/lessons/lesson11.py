@@ -1,0 +1,119 @@
+"""Exercises of lesson 11, take an image apart."""
+
+from __future__ import annotations
+
+from ...image import Image
+from ...lab import Lab
+from ..demos.growth import Growth
+from ..practice.image_exercises import ImageTask
+from ..practice.quiz import Question
+
+_MIB = 1 << 20
+
+
+def _with_a_heavy_base(lab: Lab) -> Image:
+    base = lab.layer("base", {"etc/app.conf": "port 80\n", "opt/old": bytes(3 * _MIB)})
+    growth = Growth(lab, base)
+    growth.commit("rm -r opt")
+    growth.commit("echo port 8080 > etc/app.conf")
+    image = growth.image
+    image.config = {"Cmd": ["cat", "/etc/app.conf"]}
+    return image
+
+
+def _written_twice(lab: Lab) -> Image:
+    growth = Growth(lab, lab.layer("base", {"bin/app": "app\n"}))
+    growth.commit("mkdir data; head -c 2097152 /dev/zero > data/table; echo 1 > data/version")
+    growth.commit(
+        "rm -r data; mkdir data; head -c 2097152 /dev/zero > data/table; echo 2 > data/version"
+    )
+    return growth.image
+
+
+_SLOPPY = """
+FROM base
+ENV PATH=/out:/bin
+COPY src /src
+RUN chmod -R 755 /src
+RUN mkdir /sdk && head -c 6291456 /dev/zero > /sdk/compiler
+RUN mkdir /out && cp /src/main.sh /out/app && wc -c < /sdk/compiler > /out/size
+RUN head -c 3145728 /dev/zero > /out/debug
+RUN rm /out/debug
+RUN rm -r /sdk
+RUN mkdir /cache && head -c 2097152 /dev/zero > /cache/packages
+RUN rm -r /cache && mkdir /cache && echo none > /cache/list
+RUN touch /src/model
+RUN echo ready > /out/ready
+CMD ["/out/app"]
+"""
+
+_TIDY = """
+FROM base AS work
+COPY src /src
+RUN mkdir /sdk /out && head -c 6291456 /dev/zero > /sdk/compiler
+RUN cp /src/main.sh /out/app && chmod 755 /out/app && wc -c < /sdk/compiler > /out/size
+
+FROM base
+ENV PATH=/out:/bin
+COPY --chmod=755 src /src
+COPY --from=work /out /out
+RUN mkdir /cache && echo none > /cache/list && echo ready > /out/ready
+CMD ["/out/app"]
+"""
+
+TASKS = [
+    ImageTask(
+        make=_with_a_heavy_base,
+        limit=lambda _: _MIB,
+        keep=["etc/app.conf"],
+        solution="ex.image.squash(ex.lab)",
+        same_config=True,
+    ),
+    ImageTask(
+        make=_written_twice,
+        limit=lambda _: 3 * _MIB,
+        keep=["bin/app", "data/table", "data/version"],
+        solution="ex.image.squash(ex.lab, keep=1)",
+        same_base=True,
+    ),
+    # The capstone.
+    ImageTask(
+        dockerfile=_SLOPPY,
+        context={"src/main.sh": "echo hello\n", "src/model": bytes(_MIB)},
+        limit=lambda image: image.layers[0].size + 3 * _MIB // 2,
+        keep=["src/main.sh", "src/model", "out/app", "out/size", "out/ready", "cache/list"],
+        solution=_TIDY,
+        same_base=True,
+        same_config=True,
+        explain=True,
+    ),
+]
+
+QUIZ = [
+    Question(
+        "A report says: total 900 MiB, visible 300 MiB. What can be won at most by squashing "
+        "everything above the base?",
+        [
+            ("600 MiB, and less if some of it is in the base", ""),
+            ("900 MiB", "the visible files have to stay."),
+            ("300 MiB", "these are what a container needs."),
+        ],
+    ),
+    Question(
+        "A file of 2 MiB was written, and made executable one line later. dive says that 4 MiB "
+        "are wasted. How many can be won?",
+        [
+            ("4 MiB", "one of the two is in use: dive counts all copies of a path."),
+            ("2 MiB", ""),
+            ("none", "the first of the two is seen by nobody."),
+        ],
+    ),
+    Question(
+        "Two images were built on one base. One of them is flattened. What happens on the disk?",
+        [
+            ("less is stored", "the base's files are now in the flat layer, too."),
+            ("nothing", "a flat image has one layer, and that layer is new."),
+            ("the base's files are stored twice", ""),
+        ],
+    ),
+]

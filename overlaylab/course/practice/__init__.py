@@ -1,0 +1,1 @@
+"""What a learner does and is told: predictions, exercises, quizzes, verdicts and the record."""

@@ -1,0 +1,105 @@
+"""What a learner has done: a JSON file in the home directory, for all kernels and lessons.
+
+The file is ``$XDG_DATA_HOME/overlaylab/progress.json`` (by default below ``~/.local/share``), or
+what the environment variable ``OVERLAYLAB_PROGRESS`` names::
+
+    {"version": 1, "done": {"03.1": "2026-11-24T12:00:00+00:00", "03.quiz": "…"}}
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ...errors import OverlaylabError
+
+_VERSION = 1
+
+
+def place() -> Path:
+    """Where the file is, or would be."""
+    named = os.environ.get("OVERLAYLAB_PROGRESS")
+    if named:
+        return Path(named)
+    data = os.environ.get("XDG_DATA_HOME") or os.path.expanduser("~/.local/share")
+    return Path(data) / "overlaylab" / "progress.json"
+
+
+def read() -> dict[str, str]:
+    """What is done, and when: exercise (``"03.1"``) or quiz (``"03.quiz"``) → a time (ISO 8601)."""
+    try:
+        return _parse(place().read_bytes())
+    except OSError:
+        return {}
+
+
+def _parse(content: bytes) -> dict[str, str]:
+    """The entries of a file; of a broken one, those that can be read: none."""
+    try:
+        done = json.loads(content)["done"]
+        return {str(name): str(when) for name, when in done.items()}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return {}
+
+
+def add(name: str) -> None:
+    """Note that `name` is done. What was done before keeps its time.
+
+    A file that cannot be read is kept under another name. Where nothing can be written nothing
+    is noted: an exercise is done all the same.
+    """
+    with contextlib.suppress(OSError), _locked() as path:
+        content = path.read_bytes() if path.exists() else b""
+        done = _parse(content)
+        if content and not done:
+            path.replace(path.with_name(path.name + ".broken"))
+        if name not in done:
+            _write(path, {**done, name: datetime.now(UTC).isoformat(timespec="seconds")})
+
+
+@contextlib.contextmanager
+def _locked() -> Iterator[Path]:
+    """The file, while no other kernel writes it."""
+    path = place()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path.with_name(path.name + ".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield path
+
+
+def _write(path: Path, done: Mapping[str, str]) -> None:
+    """Write the file whole or not at all."""
+    draft = path.with_name(path.name + ".new")
+    draft.write_text(
+        json.dumps({"version": _VERSION, "done": dict(sorted(done.items()))}, indent=2)
+    )
+    draft.replace(path)
+
+
+def export(target: str) -> Path:
+    """Write what is done to a file that can be handed in.
+
+    Args:
+        target: a file that is not there yet.
+
+    Returns:
+        Its path.
+
+    Raises:
+        OverlaylabError: it is there, or cannot be written.
+    """
+    path = Path(target).expanduser()
+    if path.exists():
+        raise OverlaylabError(f"{path} is there already: choose another name.")
+    try:
+        _write(path, read())
+    except OSError as error:
+        raise OverlaylabError(
+            f"{path} cannot be written ({error.strerror}): choose another place."
+        ) from None
+    return path
