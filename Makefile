@@ -38,6 +38,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
 
 unit: $(INSTALLED)
 	$(BIN)/pytest --ignore=tests/engines --ignore=tests/browser
