@@ -12,7 +12,7 @@ from overlaylab import Lab, Layer, Overlay
 from overlaylab.lookup import Lookup
 
 from .helpers import overlay_by_hand
-from .rights import REAL_ROOT
+from .rights import REAL_ROOT, since
 
 
 @pytest.fixture
@@ -291,7 +291,9 @@ def test_a_mark_that_the_mount_does_not_look_for_is_none(lab: Lab):
 
 
 @pytest.mark.skipif(not REAL_ROOT, reason="a user namespace mounts with userxattr always")
-@pytest.mark.parametrize("options", [[], ["userxattr"]])
+@pytest.mark.parametrize(
+    "options", [[], pytest.param(["userxattr"], marks=since(5, 11, "userxattr"))]
+)
 def test_an_attached_stack_is_read_as_its_mount_was_told_to(directory: Path, options: list[str]):
     base, upper, merged = (directory / name for name in ("base", "upper", "merged"))
     for name in ("trusted", "user"):
