@@ -21,7 +21,7 @@ import pytest
 from overlaylab import Lab, Overlay
 from overlaylab.backends.emulated import DIFFERENCES
 
-from .helpers import change, kinds, names, tmpfs
+from .helpers import change, kinds, lacking, names, tmpfs
 from .rights import MARKS, REAL_ROOT, marks_on_a_tmpfs
 
 MIB = 1 << 20
@@ -213,7 +213,7 @@ def test_processes_that_copy_up_one_file_at_once_make_one_copy(lab: Lab):
 def test_an_acl_of_a_lower_holds_in_merged_and_is_copied_up(lab: Lab):
     """025"""
     if shutil.which("setfacl") is None:
-        pytest.skip("needs setfacl(1), which is not installed")
+        lacking("setfacl", "install the package acl")
     base = lab.layer("base", {"dir/file": "x"})
     (base.path / "dir").chmod(0)
     subprocess.run(["setfacl", "-m", f"u:{SOMEBODY}:rx", base.path / "dir"], check=True)
