@@ -296,3 +296,18 @@ def test_inspect_by_name_asks_the_engine(
     assert main(["inspect", "other:1"]) == 1
     assert "none such" in capsys.readouterr().err
     assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(("dive", "readings"), [(True, 1), (False, 2)])
+def test_the_figures_of_dive_cost_a_reading_only_where_they_are_asked_for(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, dive: bool, readings: int
+):
+    image = Image.from_layers([lab.layer("one", {"a": "1234"})])
+    read = []
+    entries = ImageLayer.entries
+    monkeypatch.setattr(ImageLayer, "entries", lambda *a: read.append(a) or entries(*a))
+    report = image.report(dive=dive)
+    repr(report)
+    assert len(read) == 1
+    assert (report.efficiency, report.wasted_bytes) == (1.0, 0)
+    assert len(read) == readings

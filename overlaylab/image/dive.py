@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from .blob import Json
+from .model import ImageLayer
 from .tarreader import TarEntry
 from .tarwriter import OPAQUE, WHITEOUT
 
@@ -40,6 +40,18 @@ class DiveFigures:
         #: Path → how often it occurred, all its bytes, the fewest of them.
         self._paths: dict[str, tuple[int, int, int]] = {}
         self._layers = 0
+
+    @classmethod
+    def of(cls, layers: Sequence[ImageLayer]) -> DiveFigures:
+        """The figures of `layers`, the bottom one first, which are read for them.
+
+        Raises:
+            BadImage: a layer is damaged or dishonest.
+        """
+        figures = cls()
+        for layer in layers:
+            figures.add(list(layer.entries()))
+        return figures
 
     def add(self, entries: Sequence[TarEntry]) -> None:
         """Add the next layer.
@@ -89,10 +101,6 @@ class DiveFigures:
     def wasted_bytes(self) -> int:
         """All bytes of the paths that occurred twice or more."""
         return sum(total for times, total, _ in self._paths.values() if times > 1)
-
-    def to_json(self) -> Json:
-        """Both for a program."""
-        return {"efficiency": self.efficiency, "wasted_bytes": self.wasted_bytes}
 
 
 def _count(paths: dict[str, tuple[int, int, int]], path: str, size: int) -> None:

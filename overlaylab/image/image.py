@@ -113,7 +113,7 @@ class Image(Parts):
         """Where the bytes are: what each layer stores, and what of it nobody sees.
 
         Args:
-            dive: collect the figures of the tool dive as well, which takes a little longer.
+            dive: collect the figures of the tool dive on the way, for they will be asked for.
 
         Raises:
             BadImage: a layer is damaged or dishonest.

@@ -5,8 +5,9 @@ The layers are put on one another by their tars' entries alone. Nothing is unpac
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ..progress import progress
@@ -120,7 +121,6 @@ class Report:
         total_bytes: what all layers store.
         visible_bytes: what of it a container sees.
         reclaimable: the files that it does not see, the largest first.
-        dive: the figures of the tool dive, where they were asked for.
     """
 
     layers: Sequence[LayerReport]
@@ -128,7 +128,21 @@ class Report:
     visible_bytes: int
     reclaimable: Sequence[Reclaimable] = field(repr=False)
     _root: _Directory = field(repr=False)
-    dive: DiveFigures | None = None
+    _dive: Callable[[], DiveFigures] = field(repr=False)
+
+    @property
+    def efficiency(self) -> float:
+        """A figure of the tool dive, between 0 and 1; see :mod:`.dive`.
+
+        For the first of the two the layers are read again, if it was not said before that they
+        will be asked for (``report(dive=True)``).
+        """
+        return self._dive().efficiency
+
+    @property
+    def wasted_bytes(self) -> int:
+        """The other figure of dive; see :attr:`efficiency`."""
+        return self._dive().wasted_bytes
 
     @property
     def reclaimable_bytes(self) -> int:
@@ -182,7 +196,8 @@ class Report:
             "total_bytes": self.total_bytes,
             "visible_bytes": self.visible_bytes,
             "reclaimable_bytes": self.reclaimable_bytes,
-            **(self.dive.to_json() if self.dive is not None else {}),
+            "efficiency": self.efficiency,
+            "wasted_bytes": self.wasted_bytes,
             "layers": [dict(vars(one)) for one in self.layers],
             "reclaimable": [
                 {**vars(one), "reason": one.reason, "advice": one.advice}
@@ -212,7 +227,12 @@ def report(image: Parts, *, dive: bool) -> Report:
     total = sum(one.bytes for one in view.layers)
     hidden = sorted(view.hidden, key=lambda one: (-one.size, one.path, one.stored_by))
     visible = total - sum(one.size for one in hidden)
-    return Report(view.layers, total, visible, hidden, view.root, figures)
+
+    @functools.cache
+    def of_dive() -> DiveFigures:
+        return DiveFigures.of(image.layers) if figures is None else figures
+
+    return Report(view.layers, total, visible, hidden, view.root, of_dive)
 
 
 class _File:
