@@ -12,92 +12,28 @@ from pathlib import Path
 
 import nbformat
 
+from overlaylab.course.practice.contents import lessons
+from overlaylab.course.practice.contents import text as text_of
+
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 MAP = NOTEBOOKS / "MAP.md"
 
+
+def _facts() -> dict[str, dict[str, str]]:
+    """Heading → fact or claim → words, as the lessons have them in their TOML files."""
+    every: dict[str, tuple[str, str]] = {}
+    for number in lessons():
+        for heading, facts in text_of(number).get("facts", {}).items():
+            every |= {fact: (heading, words) for fact, words in facts.items()}
+    found: dict[str, dict[str, str]] = {}
+    for fact in sorted(every, key=lambda fact: (fact[0] != "F", fact)):
+        heading, words = every[fact]
+        found.setdefault(heading, {})[fact] = words
+    return found
+
+
 #: What the course demonstrates, in a few words.
-FACTS = {
-    "One view of many directories": {
-        "F01": "a mount has lowerdir, upperdir, workdir and merged",
-        "F02": "the topmost layer wins; the leftmost is the top",
-        "F03": "directories merge, anything else hides what is below",
-        "F04": "without an upperdir the mount is read-only",
-        "F05": "reading copies nothing",
-        "F06": "mounts share their lowers, and not their writes",
-    },
-    "Copy-up": {
-        "F07": "the first write copies the whole file",
-        "F08": "the second write copies nothing more",
-        "F09": "opening for writing copies up",
-        "F10": "chmod, chown, touch, xattrs, links and renames copy up",
-        "F11": "parents come along as directories",
-        "F12": "mode, owner, time and xattrs survive",
-        "F13": "metacopy copies the inode without the data",
-        "F14": "O_TRUNC copies no data",
-        "F15": "a hard link breaks",
-        "F16": "a descriptor opened before sees the new data, a mapping does not",
-        "F17": "st_ino does not change across a copy-up",
-        "F18": "with reflinks the copy shares its blocks",
-    },
-    "Whiteouts and opaque directories": {
-        "F19": "deleting a lower file leaves a whiteout",
-        "F20": "deleting a file of upper alone leaves nothing",
-        "F21": "deleting a changed file replaces the copy by a whiteout",
-        "F22": "deleting a directory leaves one whiteout",
-        "F23": "deleting it and making it again gives an opaque directory",
-        "F24": "a new file replaces the whiteout",
-        "F25": "a whiteout is never visible",
-        "F26": "a whiteout goes on hiding in a lower",
-        "F27": "the marks' names: trusted for root, user under userxattr",
-    },
-    "Renames and identity": {
-        "F28": "renaming a lower file: a copy and a whiteout",
-        "F29": "renaming a lower directory fails with EXDEV",
-        "F30": "redirect_dir renames it, and leaves a mark",
-        "F31": "which st_dev a file has, and why find and du may surprise",
-        "F32": "how far overlays nest, and why no upperdir on overlayfs",
-    },
-    "Stacks and their limits": {
-        "F33": "look-up asks layer by layer; what a miss costs",
-        "F34": "500 lowers; Docker stops at 128",
-        "F35": "mount(2)'s options fill one page; lowerdir+ has no such cap",
-        "F36": "sharing an upperdir",
-        "F37": "changing a lower under a live mount",
-        "F38": "volatile skips syncing",
-        "F39": "data-only lowers",
-        "F40": "what works in a user namespace",
-    },
-    "Images": {
-        "F41": "a layer is a tar with .wh. names",
-        "F42": "which instructions make layers",
-        "F43": "there is no kernel in an image",
-        "F44": "a commit after a delete removes nothing",
-        "F45": "a byte, a mode, a time or a name costs the whole file",
-        "F46": "written and removed inside one container costs nothing",
-        "F47": "opening a file read-write makes the commit grow",
-        "F48": "four ways to shrink an image, and what they cost",
-        "F49": "layers are content-addressed and shared",
-        "F50": "the layout on disk",
-    },
-    "Why it is fast": {
-        "F51": "a container's start beside a virtual machine's",
-        "F52": "containers of one image share the page cache",
-        "F53": "reading through merged costs what reading the lower costs",
-    },
-    "Claims of the internet": {
-        "C01": "overlay2 has three parts",
-        "C02": "the image holds kernel and boot loader",
-        "C03": "every instruction makes a layer",
-        "C04": "only the upperdir is writable",
-        "C05": "merged shows what the nearest layer holds",
-        "C06": "reading takes upper first, then the layers below",
-        "C07": "the first write copies the whole file",
-        "C08": "a deleted directory is opaque",
-        "C09": "overlayfs has two layers and is faster for it",
-        "C10": "an image made with commit only ever grows",
-        "C11": "no guest kernel, so it starts fast",
-    },
-}
+FACTS = _facts()
 
 
 def shown(

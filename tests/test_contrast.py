@@ -10,7 +10,7 @@ import pytest
 import overlaylab.jupyter
 from overlaylab.draw import chart, svg
 
-CSS = (Path(overlaylab.jupyter.__file__).parent / "picture.css").read_text()
+CSS = (Path(overlaylab.jupyter.__file__).parent / "widgets/picture.css").read_text()
 DARK = dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6})", CSS))
 LIGHT = {
     "ink": svg.INK,

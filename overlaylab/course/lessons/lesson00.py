@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..practice.exercises import Task
-from ..practice.quiz import Question
 from .states import changed_besides, missing, no_file, text, text_differs, untouched
 
 TASKS = [
@@ -55,36 +54,5 @@ TASKS = [
         solution="""cp etc/motd $TMPDIR/kept
 cat srv/app.txt > etc/motd
 cat $TMPDIR/kept > srv/app.txt""",
-    ),
-]
-
-QUIZ = [
-    Question(
-        "A process in a container changes a file of the image. Where is the new text?",
-        [
-            (
-                "in the layer that had the file",
-                "other containers use that layer too, and none of them sees the change.",
-            ),
-            ("in the upper of this container", ""),
-            (
-                "in merged, which is a copy of all layers",
-                "merged is a view: what it shows is stored in a layer or in upper.",
-            ),
-        ],
-    ),
-    Question(
-        "docker rm removes the container. What is left of the change?",
-        [
-            ("nothing: upper is thrown away, and the image is as before", ""),
-            (
-                "the changed file, in the image",
-                "the image consists of its layers, and no container writes to those.",
-            ),
-            (
-                "nothing, and the image has lost the file too",
-                "the file was copied up, not moved: the layer still has its own.",
-            ),
-        ],
     ),
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ...overlay import Overlay
 from ..practice.exercises import Task
-from ..practice.quiz import Question
 from .states import changed_besides, missing, no_file, text, text_differs, touched, untouched
 
 _MOTD = "etc/motd"
@@ -102,40 +101,5 @@ second = ex.lab.mount("second", lower=["app", "base"])
 (ex.overlay.merged / "etc/motd").write_text("one\\n")
 (second.merged / "etc/motd").write_text("two\\n")
 """,
-    ),
-]
-
-QUIZ = [
-    Question(
-        "lowerdir=a:b. Both have conf/port, and only b has conf/name. What does ls conf show?",
-        [
-            (
-                "port",
-                "a directory of a higher layer does not hide the one below, only a file does.",
-            ),
-            ("name and port; port has the text of b", "the first in the list is the top layer."),
-            ("name and port; port has the text of a", ""),
-            ("name, and port twice", "one path in merged has one entry: the one on top."),
-        ],
-    ),
-    Question(
-        "Fifty containers run on an image of 1 GiB. Each has written 1 MiB of its own. How much "
-        "is stored?",
-        [
-            ("about 50 GiB", "a mount copies no layer: it only reads from it."),
-            ("about 1 GiB and 50 MiB", ""),
-            ("about 1 GiB and 1 MiB", "the containers share the layers, but not their uppers."),
-        ],
-    ),
-    Question(
-        "Why does overlayfs want workdir on the same filesystem as upperdir?",
-        [
-            ("it is faster to copy there", "it wants no copying at all at that moment."),
-            (
-                "the layers are unpacked into it",
-                "layers are used where they are; workdir is empty most of the time.",
-            ),
-            ("what is prepared there moves into upper in one step", ""),
-        ],
     ),
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..practice.exercises import Task
-from ..practice.quiz import Question
 from .states import changed_besides, missing, no_file, present, text_differs, touched, untouched
 
 TASKS = [
@@ -71,48 +70,5 @@ TASKS = [
             ),
         ],
         order=("new", "cleanup", "old"),
-    ),
-]
-
-QUIZ = [
-    Question(
-        "Three layers have the file etc/app.conf. The container deletes it. What will merged show?",
-        [
-            (
-                "the file of the second layer",
-                "deleting uncovers nothing: the whiteout in upper ends the search at once.",
-            ),
-            (
-                "the file of the lowest layer",
-                "the search goes from the top down, and the first to answer is the whiteout.",
-            ),
-            ("no such file", ""),
-        ],
-    ),
-    Question(
-        "A stack has ten layers, and each has a directory bin. Which look-up in it asks the most "
-        "layers?",
-        [
-            (
-                "that for a file which all ten have",
-                "the first one that has it answers, and the search is over.",
-            ),
-            ("that for a file which none of them has", ""),
-            (
-                "that for a file which a whiteout in the fifth layer hides",
-                "a whiteout is an answer too: the five layers below it are spared.",
-            ),
-        ],
-    ),
-    Question(
-        "Line 2 of a Dockerfile copies a password file, line 3 deletes it. Who can read it?",
-        [
-            (
-                "nobody: a whiteout hides it",
-                "it hides it in merged, and a layer can be opened alone.",
-            ),
-            ("every container of the image", "their look-up ends at the whiteout of line 3."),
-            ("whoever has the image and opens the layer of line 2", ""),
-        ],
     ),
 ]

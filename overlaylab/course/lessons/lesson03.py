@@ -7,7 +7,6 @@ from collections.abc import Callable
 from ...layer import Layer
 from ...overlay import Overlay
 from ..practice.exercises import Task
-from ..practice.quiz import Question
 from .states import holds_data, kinds, missing, text_differs, untouched
 
 _MIB = 1 << 20
@@ -96,45 +95,5 @@ TASKS = [
             ),
         ],
         solution="touch srv/shop/conf/port",
-    ),
-]
-
-QUIZ = [
-    Question(
-        "A database file of 8 GiB is in the image. The database opens it for reading and "
-        "writing, and changes one page of 4 KiB. What does upper store?",
-        [
-            ("4 KiB", "overlayfs copies files, not blocks."),
-            ("8 GiB", ""),
-            (
-                "8 GiB and 4 KiB",
-                "the page is changed within the copy, and the copy does not get longer by it.",
-            ),
-        ],
-    ),
-    Question(
-        "Ten thousand more pages are changed. What does that add?",
-        [
-            (
-                "8 GiB for each of them",
-                "only the first write copies: from then on the file is in upper.",
-            ),
-            (
-                "40 MiB beside the copy",
-                "the copy is an ordinary file: pages are overwritten in place.",
-            ),
-            ("nothing: they are written into the copy", ""),
-        ],
-    ),
-    Question(
-        "RUN chown -R app /srv. Why does the image grow by all that is in /srv?",
-        [
-            (
-                "a file's owner belongs to its entry, and overlayfs copies up whole files",
-                "",
-            ),
-            ("chown writes to the data of a file", "it changes the owner only, and no data."),
-            ("upper always holds a copy of every directory", "it only holds what was changed."),
-        ],
     ),
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ..practice.exercises import Task
-from ..practice.quiz import Question
 from .states import changed_besides, kind_differs, kinds, missing, present, text_differs, untouched
 
 _CACHE = {f"var/cache/{name}.deb": f"{name}\n" for name in ("bash", "coreutils", "tar")}
@@ -83,39 +82,5 @@ TASKS = [
 rm -r etc/app.d etc/issue
 mkdir etc/app.d
 cp $TMPDIR/20.conf etc/app.d/20.conf""",
-    ),
-]
-
-QUIZ = [
-    Question(
-        "The image has 1,000 files in var/cache. In which case does upper hold the most marks?",
-        [
-            ("rm var/cache/*", ""),
-            ("rm -r var/cache", "one whiteout hides the directory with all that is in it."),
-            (
-                "rm -r var/cache; mkdir var/cache",
-                "the new directory is opaque: one mark, whatever is below.",
-            ),
-        ],
-    ),
-    Question(
-        "RUN make leaves 300 MiB in /build, and the next line is RUN rm -r /build. How much "
-        "smaller does the rm make the image?",
-        [
-            ("by 300 MiB", "the 300 MiB are in the layer of the first RUN, which is finished."),
-            ("by nothing", ""),
-            (
-                "by 300 MiB, once the image is pushed",
-                "a push sends every layer, with what later ones hide.",
-            ),
-        ],
-    ),
-    Question(
-        "A new directory takes the place of one that was deleted. Why is it opaque?",
-        [
-            ("so that it can be deleted again", "any directory can be deleted."),
-            ("to save space in upper", "the mark saves nothing: nothing would have been copied."),
-            ("because it would merge with the one below, and show what was deleted", ""),
-        ],
     ),
 ]

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from ...overlay import Overlay
 from ..practice.exercises import Task
-from ..practice.quiz import Question
 from .states import (
     changed_besides,
     holds_data,
@@ -99,33 +98,5 @@ TASKS = [
             ),
         ],
         solution="ln -s ../opt/data srv/data",
-    ),
-]
-
-QUIZ = [
-    Question(
-        "A container runs mv on a directory of the image with 2 GiB in it. What does upper store?",
-        [
-            ("nothing but a new name", "That is what a rename costs on an ordinary filesystem."),
-            ("one whiteout", "That is the old name. Where does the new one get its content?"),
-            ("2 GiB and a whiteout", ""),
-        ],
-    ),
-    Question(
-        "A backup program remembers files by st_ino. A file of the image is written to, and so "
-        "copied up. What does the program see?",
-        [
-            ("the same number", ""),
-            ("another number: the copy is another file", "In upper it is. And in merged?"),
-        ],
-    ),
-    Question(
-        "The kernel refuses to rename a directory of a lower layer, with EXDEV. Why is this error "
-        "of use to programs?",
-        [
-            ("it tells them that the layers are on several disks", "Here all layers were on one."),
-            ("they know it from moves between disks, and then copy and delete", ""),
-            ("it tells them that merged is read-only", "Then mv could not have written either."),
-        ],
     ),
 ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from ...image.builder import Build, base_image, build
 from ...lab import Lab
 from ..practice.image_exercises import ImageTask
-from ..practice.quiz import Question
 
 _MIB = 1 << 20
 _SHOP = {"main": "version 1\n", "needs": "4194304\n"}
@@ -89,46 +88,5 @@ COPY needs /srv/needs
 RUN head -c "$(cat /srv/needs)" /dev/zero > /table
 COPY main /srv/main
 """,
-    ),
-]
-
-QUIZ = [
-    Question(
-        "A Dockerfile has one FROM, three ENV, two RUN that write files, and one CMD. How many "
-        "layers does it add to its base?",
-        [
-            ("7, one for each line", "ENV and CMD write no file: they change the config."),
-            ("2", ""),
-            ("1, the image", "each RUN is committed on its own, before the next line begins."),
-        ],
-    ),
-    Question(
-        "One file of the context was changed. Line 4 copies it, and line 5 installs packages that "
-        "have nothing to do with it. What happens to line 5?",
-        [
-            (
-                "it is taken from the cache: its text is the same",
-                "its key holds more than its text.",
-            ),
-            (
-                "it is taken from the cache: the packages do not read that file",
-                "the builder does not know what a command reads.",
-            ),
-            ("it runs again: the layers before it are others", ""),
-        ],
-    ),
-    Question(
-        "Two images begin with the same base. What does the second one to be pulled bring of it?",
-        [
-            ("nothing: a layer with that SHA-256 is there", ""),
-            (
-                "the base once more, since layers belong to an image",
-                "an image lists its layers by name, and the name follows from the content.",
-            ),
-            (
-                "those files of the base that it has not changed",
-                "a layer comes whole or not at all.",
-            ),
-        ],
     ),
 ]

@@ -6,7 +6,6 @@ from ...image import Image
 from ...lab import Lab
 from ..demos.growth import Growth
 from ..practice.image_exercises import ImageTask
-from ..practice.quiz import Question
 
 _MIB = 1 << 20
 
@@ -67,36 +66,5 @@ FROM base
 COPY --from=work /app /app
 CMD ["/app"]
 """,
-    ),
-]
-
-QUIZ = [
-    Question(
-        "A container on an image of 2 GiB deletes 1.5 GiB and is committed. How large is the "
-        "new image?",
-        [
-            ("0.5 GiB", "that is what a container sees of it, and not what it stores."),
-            ("2 GiB", ""),
-            ("3.5 GiB", "a whiteout is a mark without content: deleting copies nothing."),
-        ],
-    ),
-    Question(
-        "docker diff prints nothing, and yet the commit adds a layer of 10 MiB. How can that be?",
-        [
-            ("a file was opened for writing, and copied up, but not changed", ""),
-            ("docker commit packs the whole of merged", "it packs upper, and nothing else."),
-            (
-                "a file was read, and is now in upper",
-                "reading copies nothing: the file has to be opened for writing.",
-            ),
-        ],
-    ),
-    Question(
-        "The base of an image is shared by forty others. Which way makes it small and keeps that?",
-        [
-            ("flatten", "it leaves one layer, which no other image has."),
-            ("one more RUN rm", "it adds a layer, and takes nothing away."),
-            ("squash of the layers above the base", ""),
-        ],
     ),
 ]

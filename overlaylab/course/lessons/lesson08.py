@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 from ...overlay import Overlay
 from ..practice.exercises import Task
-from ..practice.quiz import Question
 from .states import changed_besides, no_file, present, text, text_differs, touched, untouched
 
 _PLUGINS = {f"plugins/{name}.so": f"{name}\n" for name in ("jpeg", "png", "tiff")}
@@ -124,36 +123,5 @@ TASKS = [
             ),
         ],
         solution="echo 1 2 1 > asked.txt",
-    ),
-]
-
-QUIZ = [
-    Question(
-        "An image has 100 layers. Which look-up asks the most of them?",
-        [
-            ("a file of the top layer", "The first layer that has it answers, and that ends it."),
-            ("a file that the 50th layer deleted", "A whiteout answers like a file does."),
-            ("a name that no layer has, in a directory that all have", ""),
-            (
-                "a name that no layer has, in a directory of the lowest layer",
-                "Only the layers that have the directory are asked for what is in it.",
-            ),
-        ],
-    ),
-    Question(
-        "Why does Docker's overlay2 driver name its layers by links such as l/6Y5IM2XC7TSN?",
-        [
-            ("the kernel is faster with short names", "The kernel opens each layer once."),
-            ("128 layers then fit into the page that mount(2) takes", ""),
-            ("the kernel takes no more than 128 layers", "It takes 500, however they are named."),
-        ],
-    ),
-    Question(
-        "Two containers are given the same upperdir. What may one expect?",
-        [
-            ("they see each other's files at once", "What one of them has cached stays as it was."),
-            ("the kernel refuses in any case", "It only does so under index=on."),
-            ("nothing: the behaviour is undefined", ""),
-        ],
     ),
 ]

@@ -7,7 +7,6 @@ import os
 from ...overlay import Overlay
 from ..practice.exercises import Task
 from ..practice.image_exercises import ImageTask
-from ..practice.quiz import Question
 from .states import changed_besides, missing, stored, text, text_differs, untouched
 
 _MIB = 1 << 20
@@ -87,35 +86,5 @@ RUN rm -r /boot
         keep=["bin/app"],
         solution="FROM base\nCOPY app /bin/app\n",
         same_base=True,
-    ),
-]
-
-QUIZ = [
-    Question(
-        "Twenty containers of one image run the same program of 50 MiB. How often is it in memory?",
-        [
-            ("twenty times", "The pages belong to the file in the layer, and that is there once."),
-            ("once", ""),
-            (
-                "once for each that has opened it",
-                "Opening and reading copies nothing: all read the same pages.",
-            ),
-        ],
-    ),
-    Question(
-        "One of the twenty does chmod on the program. And now?",
-        [
-            ("nothing changes", "chmod copies the file up: then this container has its own."),
-            ("it is in memory twice as soon as that container reads it", ""),
-            ("all containers get the new mode", "The others go on seeing the layer's file."),
-        ],
-    ),
-    Question(
-        "What does a container's start not contain that a virtual machine's start does?",
-        [
-            ("a root filesystem", "Both have one: a container's comes from its image."),
-            ("a kernel that is loaded and finds its devices", ""),
-            ("a first process", "Both have one, and in both it has the number 1."),
-        ],
     ),
 ]

@@ -6,7 +6,6 @@ from ...image import Image
 from ...lab import Lab
 from ..demos.growth import Growth
 from ..practice.image_exercises import ImageTask
-from ..practice.quiz import Question
 
 _MIB = 1 << 20
 
@@ -86,34 +85,5 @@ TASKS = [
         same_base=True,
         same_config=True,
         explain=True,
-    ),
-]
-
-QUIZ = [
-    Question(
-        "A report says: total 900 MiB, visible 300 MiB. What can be won at most by squashing "
-        "everything above the base?",
-        [
-            ("600 MiB, and less if some of it is in the base", ""),
-            ("900 MiB", "the visible files have to stay."),
-            ("300 MiB", "these are what a container needs."),
-        ],
-    ),
-    Question(
-        "A file of 2 MiB was written, and made executable one line later. dive says that 4 MiB "
-        "are wasted. How many can be won?",
-        [
-            ("4 MiB", "one of the two is in use: dive counts all copies of a path."),
-            ("2 MiB", ""),
-            ("none", "the first of the two is seen by nobody."),
-        ],
-    ),
-    Question(
-        "Two images were built on one base. One of them is flattened. What happens on the disk?",
-        [
-            ("less is stored", "the base's files are now in the flat layer, too."),
-            ("nothing", "a flat image has one layer, and that layer is new."),
-            ("the base's files are stored twice", ""),
-        ],
     ),
 ]

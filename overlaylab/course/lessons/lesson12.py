@@ -9,7 +9,6 @@ from collections.abc import Callable
 from ...layer import Content
 from ...overlay import Overlay
 from ..practice.exercises import Task
-from ..practice.quiz import Question
 from .states import holds_data, leads_out, no_file, text, text_differs, touched, untouched
 
 _MIB = 1 << 20
@@ -119,37 +118,5 @@ TASKS = [
             ),
         ],
         order=("site", "release", "base"),
-    ),
-]
-
-QUIZ = [
-    Question(
-        "With metacopy=on a container runs chmod on a file of 8 MiB, and later appends one byte. "
-        "How much data does upper have then?",
-        [
-            ("none: the data stay below", "That is so after the chmod. And after the write?"),
-            ("one byte", "Overlayfs works on files, not on blocks."),
-            ("8 MiB and a byte: the copy was only put off", ""),
-        ],
-    ),
-    Question(
-        "A machine loses power while a volatile overlay is mounted. What is to be done with its "
-        "upper?",
-        [
-            ("mount it again, the data are on the disk", "Nothing made sure that they are."),
-            ("throw it away", ""),
-            (
-                "remove the mark and go on",
-                "That is for an upper of which you know that it is whole.",
-            ),
-        ],
-    ),
-    Question(
-        "Why is metacopy=on refused in a user namespace?",
-        [
-            ("a user could write the mark by hand, and have it lead to another file", ""),
-            ("there are no extended attributes there", "There are user.* ones: see lesson 04."),
-            ("it needs too much room", "It is there to save room."),
-        ],
     ),
 ]

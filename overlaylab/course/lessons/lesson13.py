@@ -5,7 +5,6 @@ from __future__ import annotations
 from ...overlay import Overlay
 from ..practice.exercises import Task
 from ..practice.image_exercises import ImageTask
-from ..practice.quiz import Question
 from .states import no_file, present, text_differs, untouched
 
 _MIB = 1 << 20
@@ -90,41 +89,5 @@ RUN wc -c < /data/table > /data/size
 FROM scratch
 COPY --from=work /data/size /data/size
 """,
-    ),
-]
-
-QUIZ = [
-    Question(
-        "A page says that touch on a file of the image costs nothing. What decides it?",
-        [
-            ("the time that touch takes", "A small file is copied in no time: too short to see."),
-            ("the size of the file in upper, after touch", ""),
-            (
-                "the size of the file in merged, before and after",
-                "It is the same, copied or not: merged does not say where the data are.",
-            ),
-        ],
-    ),
-    Question(
-        "A test comes out as the claim says. When is that worth something?",
-        [
-            ("always", "Reading /etc/motd works under every claim of this lesson."),
-            (
-                "when many pages agree with it",
-                "Pages copy from each other: nobody may have tried it.",
-            ),
-            ("when it would have come out otherwise if the claim were false", ""),
-        ],
-    ),
-    Question(
-        "Deleting is an illusion, says claim 10. For which file is that wrong?",
-        [
-            ("one of the image's lowest layer", "It stays there, with a whiteout above it."),
-            ("one that this container has made itself", ""),
-            (
-                "one that an earlier container made, which was then committed",
-                "By the commit its upper became a layer, and layers stay as they are.",
-            ),
-        ],
     ),
 ]

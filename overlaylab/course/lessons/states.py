@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ...overlay import Overlay
 
-Question = Callable[[Overlay], bool]
+Check = Callable[[Overlay], bool]
 
 
 def text(overlay: Overlay, path: str) -> str | None:
@@ -41,7 +41,7 @@ def holds_data(overlay: Overlay) -> bool:
     return stored(overlay) >= 1024
 
 
-def leads_out(*paths: str) -> Question:
+def leads_out(*paths: str) -> Check:
     """Is one of `paths` in merged a symbolic link that starts with ``/``?"""
     return lambda overlay: any(
         place.is_symlink() and os.readlink(place).startswith("/")
@@ -49,31 +49,31 @@ def leads_out(*paths: str) -> Question:
     )
 
 
-def present(path: str) -> Question:
+def present(path: str) -> Check:
     """Is there anything at `path` in merged, and be it a link to nowhere?"""
     return lambda overlay: os.path.lexists(overlay.merged / path)
 
 
-def missing(path: str) -> Question:
+def missing(path: str) -> Check:
     """Is there nothing at `path` in merged?"""
     return lambda overlay: not present(path)(overlay)
 
 
-def no_file(path: str) -> Question:
+def no_file(path: str) -> Check:
     """Is there no regular file at `path` in merged?"""
     return lambda overlay: text(overlay, path) is None
 
 
-def text_differs(path: str, wanted: str) -> Question:
+def text_differs(path: str, wanted: str) -> Check:
     """Does the file hold something else than the words `wanted`?"""
     return lambda overlay: (text(overlay, path) or "").split() != wanted.split()
 
 
-def changed_besides(*paths: str) -> Question:
+def changed_besides(*paths: str) -> Check:
     """Does upper change something else than `paths`?"""
     return lambda overlay: bool(set(kinds(overlay)) - set(paths))
 
 
-def kind_differs(path: str, wanted: str) -> Question:
+def kind_differs(path: str, wanted: str) -> Check:
     """Is the change at `path` not of the kind `wanted`?"""
     return lambda overlay: kinds(overlay).get(path) != wanted

@@ -22,7 +22,7 @@ def overview() -> Table:
     for lesson, names in lessons.items():
         marks = " ".join(_DONE if name in done else _OPEN for name in names)
         quiz = _DONE if f"{lesson}.quiz" in done else _OPEN
-        rows.append((lesson, _title(lesson), marks, quiz))
+        rows.append((lesson, contents.text(lesson)["title"], marks, quiz))
     every = [*tasks, *(f"{lesson}.quiz" for lesson in lessons)]
     count = sum(name in done for name in every)
     return Table([*rows, ("", f"{count} of {len(every)} done", "", "")])
@@ -31,9 +31,3 @@ def overview() -> Table:
 def export(target: str) -> str:
     """Write the record to a file, and say so; see :func:`.record.export`."""
     return f"written to {record.export(target)}"
-
-
-def _title(lesson: str) -> str:
-    """A lesson's title: what its module is called after the number."""
-    words = contents.lesson(lesson).__doc__ or ""
-    return words.partition(", ")[2].strip().rstrip(".")

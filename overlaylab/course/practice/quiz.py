@@ -10,7 +10,7 @@ import ipywidgets
 from ...errors import OverlaylabError
 from ...jupyter.widgets.picture import Widget, escaped, note
 from . import record
-from .contents import lesson, lessons
+from .contents import lessons, text
 from .verdict import Verdict
 
 
@@ -109,5 +109,7 @@ def questions(number: str) -> Sequence[Question]:
     """What the quiz of a lesson asks; see :func:`quiz`."""
     if number not in lessons():
         raise OverlaylabError(f"There is no quiz {number!r}: give a lesson, quiz('03').")
-    found: Sequence[Question] = lesson(number).QUIZ
-    return found
+    return [
+        Question(one["ask"], [(choice, *hint, "")[:2] for choice, *hint in one["choices"]])
+        for one in text(number)["questions"]
+    ]
