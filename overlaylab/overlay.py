@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from .backends import Mount
 from .changes import Change, Changes, moved, moved_rows
-from .draw import Diagram
+from .draw.picture import Diagram
 from .errors import NotMounted, OverlaylabError, ShellFailed, ShellTimeout
 from .history import History
 from .layer import Layer, check_lowers, check_path

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping, Sequence
 
-from .draw import Diagram
 from .draw.fold import Column, fold
 from .draw.grid import Cell, Grid
+from .draw.picture import Diagram
 from .history import History, Step
 from .layer import Entry, Layer
 from .lookup import Asked, Lookup, lookup

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from overlaylab import Lab, Overlay
-from overlaylab.draw import Diagram, svg
+from overlaylab.draw import svg
+from overlaylab.draw.picture import Diagram
 from overlaylab.errors import BadPath
 from overlaylab.pictures import COLUMNS
 

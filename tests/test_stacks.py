@@ -11,7 +11,7 @@ import pytest
 
 from overlaylab import Lab
 from overlaylab.course import stacks
-from overlaylab.draw import Curve
+from overlaylab.draw.curve import Curve
 from overlaylab.linux.mount import MountError
 
 from .helpers import mount_table

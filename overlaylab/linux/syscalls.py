@@ -10,7 +10,6 @@ import ctypes
 import functools
 import os
 import threading
-from concurrent.futures import Future
 
 # From 424 on the numbers are the same on all architectures but Alpha, IA-64 and MIPS
 # (include/uapi/asm-generic/unistd.h).
@@ -99,6 +98,8 @@ def mount_in(
     Raises:
         OSError: with the kernel's errno.
     """
+    from concurrent.futures import Future  # it would be a tenth of the package's import
+
     done: Future[None] = Future()
 
     def run() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...draw import Bar, Chart
+from ...draw.chart import Bar, Chart
 from ...image import Image
 from ...lab import Lab
 from ...layer import Layer

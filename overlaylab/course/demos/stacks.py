@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...draw import Curve
+from ...draw.curve import Curve
 from ...errors import MountRefused
 from ...lab import Lab
 from ...layer import Layer

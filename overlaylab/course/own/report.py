@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from ...changes import Change
-from ...draw import Diagram
 from ...draw.fold import Column
 from ...draw.grid import Cell, Grid
+from ...draw.picture import Diagram
 from ...layer import Layer, with_parents
 from ...overlay import Overlay
 from ...pictures import COLUMNS, leaves, read_grid

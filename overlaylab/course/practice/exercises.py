@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ...draw import Diagram
+from ...draw.picture import Diagram
 from ...errors import OverlaylabError
 from ...lab import Lab
 from ...layer import Content

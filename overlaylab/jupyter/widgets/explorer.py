@@ -14,10 +14,10 @@ from typing import Any
 import ipywidgets
 from IPython import get_ipython
 
-from ...draw import Diagram
 from ...draw.figure import face
 from ...draw.fold import Column
 from ...draw.grid import Grid
+from ...draw.picture import Diagram
 from ...errors import BadPath, LabClosed
 from ...layer import Entry, Layer, check_path
 from ...linux import xattrs

@@ -6,7 +6,7 @@ import html
 
 import ipywidgets
 
-from ...draw import Bar, Chart
+from ...draw.chart import Bar, Chart
 from ...draw.figure import face
 from ...image import Image
 from ...image.report import Reclaimable, StoredFile

@@ -11,7 +11,7 @@ import anywidget
 import ipywidgets
 import traitlets
 
-from ...draw import Diagram
+from ...draw.picture import Diagram
 from ...draw.words import cell_words
 from ...text import printable
 
