@@ -1,4 +1,5 @@
 # make lab     the course in JupyterLab          (ARGS="--update --no-browser --port 8899")
+# make quick   lint, and the tests that take no time
 # make test    every test, the notebooks included
 #
 # `make lab` opens a copy of the lessons, which git ignores. To change one: make lab ARGS=notebooks
@@ -8,10 +9,11 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help lab test lint unit engines browser notebooks-test kernels notebooks lock clean
+.PHONY: help lab quick quick-tests test lint unit engines browser notebooks-test kernels notebooks lock clean
 
 help:
 	@echo "make lab        open the course in JupyterLab (ARGS=... goes to overlaylab course)"
+	@echo "make quick      lint, and run the tests that take no time"
 	@echo "make test       run every test, the notebooks included"
 	@echo "make kernels    run tests and lessons on Debian's kernels, emulated (KERNELS=\"6.1 6.12\")"
 	@echo "make notebooks  run the notebooks, write their outputs back, and renew the map"
@@ -28,6 +30,12 @@ $(INSTALLED): pyproject.toml requirements.lock share/jupyter/kernels/overlaylab/
 
 lab: $(INSTALLED)
 	$(BIN)/overlaylab course $(ARGS)
+
+quick: $(INSTALLED)
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint quick-tests
+
+quick-tests: $(INSTALLED)
+	$(BIN)/pytest -q -m "not slow" --ignore=tests/engines --ignore=tests/browser
 
 # Two at a time: most of these tests wait for something else.
 test: lint

@@ -30,6 +30,24 @@ settings.register_profile("thorough", settings.get_profile("default"), max_examp
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 
+#: Files whose tests take seconds, or start what does: another kernel, a browser, a program that
+#: fills a disk. ``make quick`` leaves them out.
+SLOW = {
+    *("against_the_kernel", "binder", "build", "cli", "container_root", "course_command"),
+    *("diagram", "differential", "exercises", "filesystems", "hostile_images", "kernel"),
+    *("lifetime", "own_overlay", "pages", "probe_matrix", "progress", "sandbox", "scratch"),
+    *("shell", "squash", "stacks", "start", "static_faces", "unprivileged", "widgets", "workflows"),
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of slow files."""
+    for item in items:
+        if item.path.stem.removeprefix("test_") in SLOW:
+            item.add_marker(pytest.mark.slow)
+
+
 def pytest_configure() -> None:
     """Give the whole run a mount namespace, as root or not, while there is one thread.
 
