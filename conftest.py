@@ -45,7 +45,7 @@ def _impossible(config: pytest.Config) -> tuple[str, ...]:
     """The tags of cells that cannot run where these notebooks are run."""
     rootless = "rootless" in (config.option.nbval_kernel_name or "")
     if _backend(rootless) == "emulated":
-        return ("kernel-only", "root-only")
+        return ("kernel-only", "root-only", *(() if _fenced() else ("fence",)))
     if rootless or os.getuid() != 0:
         return ("root-only", *_newer_kernels())
     return _newer_kernels() if _disks() else ("disk-only", *_newer_kernels())
@@ -68,7 +68,16 @@ def _reason(tag: str) -> str:
     """Why a cell with this tag is left out."""
     if tag in _LINUX:
         return f"needs Linux {tag.removeprefix('linux-')}: {_LINUX[tag]}"
+    if tag == "fence":
+        return "needs a fence: Landlock came with Linux 5.13"
     return f"{tag} cell"
+
+
+def _fenced() -> bool:
+    """Can anything keep a script of the stand-in in its place?"""
+    from overlaylab.linux import sandbox
+
+    return bool(sandbox.kinds(mounts=False))
 
 
 @functools.cache
@@ -118,5 +127,5 @@ def pytest_terminal_summary(
         f"({counts['compared'] / counts.total():.1%}), {counts['run']} run without comparing, "
         f"{counts['kernel-only']} skipped as kernel-only, {counts['root-only']} as root-only, "
         f"{counts['disk-only']} as disk-only, "
-        f"{sum(counts[tag] for tag in _LINUX)} for want of a newer kernel"
+        f"{sum(counts[tag] for tag in (*_LINUX, 'fence'))} for want of a newer kernel"
     )

@@ -296,3 +296,25 @@ def test_our_errors_in_a_python_cell_are_one_sentence(cell: Kernel):
 
 def test_other_errors_keep_their_traceback(cell: Kernel):
     assert len(cell.run("1 / 0").traceback) > 1
+
+
+# Where nothing can fence a script
+
+
+UNFENCED = """
+from overlaylab.linux import sandbox
+_kinds, sandbox.kinds = sandbox.kinds, lambda *, mounts: []
+bare = Lab("bare", backend="emulated")
+one = bare.mount("one", lower=[bare.layer("base", {"x": "1"})])
+"""
+
+
+def test_a_script_that_nothing_can_fence_is_announced_once_beside_the_text(cell: Kernel):
+    assert cell.run(UNFENCED).error is None
+    first, second = (cell.run("%%overlay one\ncat x") for _ in range(2))
+    assert first.stdout == second.stdout == "1"
+    warning = [one for one in first.shown if "text/html" in one and "text/plain" not in one]
+    assert len(warning) == 1
+    assert "it may write wherever you may" in warning[0]["text/html"]
+    assert not any("wherever you may" in one.get("text/html", "") for one in second.shown)
+    cell.run("bare.close()\nsandbox.kinds = _kinds")

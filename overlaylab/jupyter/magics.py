@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import html
 import shlex
 import sys
 from collections.abc import Callable
 from typing import Any
 
+from IPython import get_ipython
 from IPython.core.completer import SimpleCompletion, context_matcher
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
@@ -97,6 +99,7 @@ class OverlayMagics(Magics):
         arguments = parse_argstring(self.run, line)
         with _errors_as_sentences():
             overlay = find_overlay(arguments.name)
+            _warn(overlay.open_lab().no_fence())
             result = overlay.sh(cell, timeout=arguments.timeout)
         sys.stdout.write(result.stdout)
         sys.stderr.write(result.stderr)
@@ -106,6 +109,19 @@ class OverlayMagics(Magics):
             display(result.moved)
         if result.note:
             print(result.note)
+
+
+def _warn(sentence: str) -> None:
+    """Say it before the script runs.
+
+    On a page it is no part of the cell's text, which is compared and the same on every machine.
+    """
+    if not sentence:
+        return
+    if hasattr(get_ipython(), "kernel"):
+        display({"text/html": f"<p><strong>{html.escape(sentence)}</strong></p>"}, raw=True)
+    else:
+        print(sentence)
 
 
 _progress: Callable[[str | None], object]

@@ -118,6 +118,7 @@ _KNOWN_REASONS = re.compile(
     "|.* (came with|since) Linux [56]"
     "|no overlay can be mounted here: .*, as before Linux 5.11"
     "|needs Linux 6"
+    "|needs a fence: Landlock came with Linux 5.13"
     "|(kernel|root)-only cell"
 )
 
