@@ -11,7 +11,7 @@ import pytest
 
 from overlaylab import Image, Lab, Layer
 from overlaylab.errors import BadDockerfile
-from overlaylab.image import Build, base_image, build
+from overlaylab.image.build import Build, base_image, build
 
 from .helpers import names, tree
 

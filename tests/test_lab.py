@@ -168,6 +168,13 @@ def test_closing_a_lab_in_use_takes_the_view_away_at_once(kernel_lab: Lab):
         assert file.read() == "1"
 
 
+def test_what_was_unmounted_by_hand_is_unmounted(kernel_lab: Lab):
+    web = kernel_lab.mount("web", lower=[kernel_lab.layer("base", {"x": "1"})])
+    mount.unmount(str(web.merged))
+    web.unmount()
+    assert not web.mounted
+
+
 @pytest.fixture
 def thesis(directory: Path) -> Path:
     """What a learner would not want to lose."""

@@ -13,7 +13,7 @@ import pytest
 from overlaylab import Lab
 from overlaylab.course import container, machine
 from overlaylab.errors import OverlaylabError
-from overlaylab.image import base_image
+from overlaylab.image.build import base_image
 from overlaylab.layer import Layer
 
 from .helpers import eventually, mount_table

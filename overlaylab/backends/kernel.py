@@ -96,7 +96,8 @@ class KernelMount:
         try:
             mount.unmount(str(self._merged), detach=force)
         except OSError as error:
-            if error.errno != errno.EBUSY:
+            if error.errno == errno.EBUSY:
+                raise busy(self._merged) from None
+            if error.errno != errno.EINVAL:  # somebody has unmounted it already
                 raise
-            raise busy(self._merged) from None
         self._mounted = False

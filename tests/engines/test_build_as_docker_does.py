@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from overlaylab import Image, Lab
-from overlaylab.image import ImageLayer, build
+from overlaylab.image import ImageLayer
+from overlaylab.image.build import build
 
 from .conftest import Docker
 

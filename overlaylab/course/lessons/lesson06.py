@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ...image.builder import Build, base_image, build
+from ...image.build import Build, base_image, build
 from ...lab import Lab
 from ..practice.image_exercises import ImageTask
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ...image import Image
-from ...image.builder import Build, base_image, build
+from ...image.build import Build, base_image, build
 from ...image.report import LayerReport, Report
 from ...lab import Lab
 from ...layer import Content
