@@ -2,7 +2,7 @@
 
 Nothing in it is trusted. A name that leads out of the layer or a header that does not add up is
 refused in a sentence.
-tarfile is not used, because it takes ten times as long for an entry, and because a layer's
+tarfile is not used, because it takes some four times as long for an entry, and because a layer's
 tar has neither of the things for which one needs it: sparse formats and damaged headers.
 """
 
