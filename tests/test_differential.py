@@ -493,7 +493,7 @@ def perform(root: Path, step: tuple[str, str, str, str]) -> str:
         env=ENVIRONMENT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=20,
+        timeout=120,
         check=False,
     )
     return str(done.returncode)
