@@ -88,8 +88,12 @@ def mark(path: Path, name: str) -> bytes | None:
 
 
 def mount_table() -> list[str]:
-    """The lines of this process's mount table."""
-    return Path("/proc/self/mountinfo").read_bytes().decode(errors="replace").splitlines()
+    """The lines of this process's mount table.
+
+    Whether the source of a bind is still there (``//deleted``) is somebody else's business.
+    """
+    table = Path("/proc/self/mountinfo").read_bytes().decode(errors="replace")
+    return table.replace("//deleted ", " ").splitlines()
 
 
 def mounts_anywhere(path: str | os.PathLike[str]) -> list[str]:
