@@ -84,6 +84,8 @@ DIFFERENCES = {
     "the one name of a file that was copied up the number of the lower's",
     "a name of a file moved to another of its names": "is removed, as it is the same file; in a "
     "user namespace the kernel takes them for two once one was copied up, and refuses (ESTALE)",
+    "the bit setgid of a file with several names": "is taken away by a write through any of them; "
+    "in a user namespace the kernel keeps it, if it was set by another name",
     "a hard link out of a moved directory": "stays; the kernel's mv of a directory with a lower "
     "part copies the files in it, which are then others",
     "an opaque mark over nothing": "is not made; the kernel marks a new directory that was renamed",
