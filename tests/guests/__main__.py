@@ -140,14 +140,15 @@ class Report:
         for who in ("root", "user"):
             parts = self.parts(who)
             tests = [one for name, one in parts.items() if name != "lessons"]
-            found = parts.get("differential", {"failed": (), "sequences": 0})
+            found = parts.get("differential", {"passed": 0, "failed": (), "sequences": 0})
+            ran = found["passed"] or found["failed"]  # it may have been skipped
             yield (
                 self.guest.release,
                 who,
                 str(sum(one["passed"] for one in tests)),
                 str(sum(sum(one["skipped"].values()) for one in parts.values())),
                 str(parts["lessons"]["passed"] if "lessons" in parts else 0),
-                str(found["sequences"]),
+                str(found["sequences"] if ran else 0),
                 str(len(found["failed"])),
                 f"{sum(one['seconds'] for one in parts.values()) / 60:.0f}",
             )
