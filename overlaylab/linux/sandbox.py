@@ -26,7 +26,6 @@ import signal
 import subprocess
 import threading
 import time
-import uuid
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
@@ -212,7 +211,7 @@ class _Running:
 
 
 def _start(command: list[str], fence: Fence, started: Future[_Running]) -> None:
-    mark = None if fence.mounts else f"OVERLAYLAB_SCRIPT={uuid.uuid4()}"
+    mark = None if fence.mounts else f"OVERLAYLAB_SCRIPT={os.urandom(16).hex()}"
     try:
         tmp = _enter(fence)
         process = subprocess.Popen(
