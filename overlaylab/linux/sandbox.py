@@ -107,20 +107,11 @@ def _mounts_work() -> bool:
     That an overlay can be mounted does not say so: a seccomp filter may know mount(2) and
     refuse unshare(2).
     """
-    worked: Future[bool] = Future()
-
-    def attempt() -> None:
-        try:
-            _make_all_read_only()
-        except OSError:
-            worked.set_result(False)
-        else:
-            worked.set_result(True)
-
-    thread = threading.Thread(target=attempt, daemon=True)
-    thread.start()
-    thread.join()
-    return worked.result()
+    try:
+        syscalls.in_thread(_make_all_read_only)
+    except OSError:
+        return False
+    return True
 
 
 @functools.cache

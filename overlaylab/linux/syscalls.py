@@ -10,6 +10,7 @@ import ctypes
 import functools
 import os
 import threading
+from collections.abc import Callable
 
 # From 424 on the numbers are the same on all architectures but Alpha, IA-64 and MIPS
 # (include/uapi/asm-generic/unistd.h).
@@ -98,22 +99,34 @@ def mount_in(
     Raises:
         OSError: with the kernel's errno.
     """
-    from concurrent.futures import Future  # it would be a tenth of the package's import
 
-    done: Future[None] = Future()
+    def act() -> None:
+        unshare(_CLONE_FS)
+        os.chdir(directory)
+        mount(source, target, fstype, flags, data)
+
+    in_thread(act)
+
+
+def in_thread(action: Callable[[], None]) -> None:
+    """Do something in a thread of its own, which takes what it has unshared with it (unshare(2)).
+
+    Raises:
+        BaseException: what `action` raised.
+    """
+    raised: list[BaseException] = []
 
     def run() -> None:
         try:
-            unshare(_CLONE_FS)
-            os.chdir(directory)
-            mount(source, target, fstype, flags, data)
+            action()
         except BaseException as error:
-            done.set_exception(error)
-        else:
-            done.set_result(None)
+            raised.append(error)
 
-    threading.Thread(target=run, daemon=True).start()
-    done.result()
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    thread.join()
+    if raised:
+        raise raised[0]
 
 
 def pivot_root(new_root: str, put_old: str) -> None:
