@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import contextlib
+import errno
 import fcntl
 import os
 import tempfile
@@ -89,7 +90,7 @@ def drop_tmpfs(path: Path) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a directory of ours, and unmount first what is mounted in it.
+    """Remove a directory of ours, and unmount first what is mounted in it, if anything is.
 
     Mounts of ours are gone with their namespace, but not with a python3 run by root; and a
     learner may have mounted something of his own there, which must not be removed.
@@ -97,9 +98,14 @@ def remove(path: Path) -> None:
     Raises:
         OSError: something could not be unmounted, or removed.
     """
-    for target in mount.mounted_in(path):
-        mount.unmount(target, detach=True)
-    remove_tree(str(path))
+    try:
+        remove_tree(str(path))
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        for target in mount.mounted_in(path):
+            mount.unmount(target, detach=True)
+        remove_tree(str(path))
 
 
 def sweep(parent: Path) -> None:
