@@ -73,6 +73,7 @@ def _reason(tag: str) -> str:
     return f"{tag} cell"
 
 
+@functools.cache
 def _fenced() -> bool:
     """Can anything keep a script of the stand-in in its place?"""
     from overlaylab.linux import sandbox

@@ -17,7 +17,7 @@ from .errors import NotMounted, OverlaylabError, ShellFailed, ShellTimeout
 from .history import History
 from .layer import Layer, check_lowers, check_path
 from .linux import xattrs
-from .linux.mount import mounted
+from .linux.mount import overlay_at
 from .linux.sandbox import Finished, Root
 from .lookup import Lookup
 from .pictures import diagram
@@ -262,10 +262,10 @@ class Overlay:
             ShellFailed: `check`, and a non-zero status.
             ShellTimeout: it took too long.
         """
-        lab = self.open_lab()
+        lab, mount = self.open_lab(), self._running()
         before = self._step("Python", if_new=True)
         try:
-            done = self.run(script, timeout)
+            done = mount.run(script, lab.tmp, timeout)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise OverlaylabError(
@@ -305,10 +305,13 @@ class Overlay:
             NotMounted: the overlay was unmounted, or is somebody else's.
             OSError, ValueError: it could not be started.
         """
-        lab = self.open_lab()
+        lab, mount = self.open_lab(), self._running()
+        return mount.run(script, lab.tmp, timeout, root)
+
+    def _running(self) -> Mount:
         if self._mount is None:
             raise self._not_mounted()
-        return self._mount.run(script, lab.tmp, timeout, root)
+        return self._mount
 
     def _step(
         self, what: str, *, if_new: bool = False, now: Sequence[Change] | None = None
@@ -413,10 +416,8 @@ class Overlay:
 
 def _prefixes_at(merged: str) -> Collection[str]:
     """The prefix that the overlay mounted at `merged` looks for; both if there is none."""
-    found = [one for one in mounted() if one.target == merged and one.fstype == "overlay"]
-    if not found:
-        return xattrs.PREFIXES
-    return (xattrs.PREFIXES["userxattr" in found[-1].options],)
+    found = overlay_at(merged)
+    return xattrs.PREFIXES if found is None else (xattrs.PREFIXES["userxattr" in found.options],)
 
 
 def _fence_note(lab: Lab) -> str:

@@ -11,7 +11,7 @@ import overlaylab.stack
 from overlaylab import Lab, Overlay
 from overlaylab.backends.emulated import EmulatedMount
 from overlaylab.backends.kernel import KernelMount
-from overlaylab.errors import LabClosed
+from overlaylab.errors import LabClosed, NotMounted
 from overlaylab.jupyter import explore
 from overlaylab.pictures import diagram
 
@@ -108,6 +108,14 @@ def test_many_questions_to_one_stack_cost_one_refresh(web: Overlay, counted: Cou
     stack = web.stack()
     stack.changes(), stack.lookup("dir0/file0"), stack.tree("base"), stack.tree("upper")
     assert counted.costs == (1, 1)
+
+
+def test_a_script_without_a_mount_costs_nothing(web: Overlay, counted: Counted):
+    web.unmount()
+    _ = counted.costs
+    with pytest.raises(NotMounted):
+        web.sh("touch new")
+    assert counted.costs == (0, 0)
 
 
 def test_a_stack_outlives_the_mount_and_not_the_lab(lab: Lab, web: Overlay):

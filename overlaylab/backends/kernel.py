@@ -77,9 +77,8 @@ class KernelMount:
 
     def options(self) -> dict[str, str]:
         """See :meth:`.Mount.options`: with true paths where the kernel was given others."""
-        place = str(self._merged)
-        found = [one for one in mount.mounted() if one.target == place and one.fstype == "overlay"]
-        reported = found[-1].options if found else {}
+        found = mount.overlay_at(str(self._merged))
+        reported = found.options if found else {}
         return {name: self._told.get(value, value) for name, value in reported.items()}
 
     def run(

@@ -449,6 +449,12 @@ def mounted() -> Iterator[Mounted]:
             )
 
 
+def overlay_at(target: str) -> Mounted | None:
+    """The overlay that is mounted at `target`, the latest; None if there is none."""
+    found = [one for one in mounted() if one.target == target and one.fstype == "overlay"]
+    return found[-1] if found else None
+
+
 def mounted_in(directory: str | os.PathLike[str]) -> list[str]:
     """Where something is mounted at `directory` or beneath, the latest first."""
     real = os.path.realpath(directory)

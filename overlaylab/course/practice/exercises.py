@@ -130,9 +130,6 @@ class InProgress(Protocol):
     def close(self) -> None:
         """Take away what it needs."""
 
-    def check(self, *answer: Any) -> Verdict:
-        """Say whether it is solved."""
-
 
 class AnyTask(Protocol):
     """What an exercise consists of, whatever it is about."""
