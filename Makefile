@@ -68,8 +68,8 @@ kernels: $(INSTALLED)
 	$(BIN)/python -m tests.guests $(KERNELS) $(ARGS)
 
 notebooks: $(INSTALLED)
-	$(BIN)/python tests/execute_notebooks.py
-	$(BIN)/python tests/course_map.py
+	$(BIN)/python -m tests.course.execute_notebooks
+	$(BIN)/python -m tests.course.course_map
 
 lock: $(INSTALLED)
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra test --upgrade \

@@ -17,6 +17,10 @@ import pytest
 from overlaylab import Change, Overlay
 from overlaylab.linux import mount, users, xattrs
 
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = ROOT / "notebooks"
+LESSONS = sorted(NOTEBOOKS.glob("*.ipynb"))
+
 
 def kinds(overlay: Overlay) -> dict[str, str]:
     """The changes as path → kind."""

@@ -26,9 +26,8 @@ from overlaylab.__main__ import main
 from overlaylab.errors import CourseRefused
 from overlaylab.merging import merge, parse
 
-from .helpers import lacking, tree
+from .helpers import ROOT, lacking, tree
 
-ROOT = Path(__file__).parent.parent
 Asker = Callable[[str], bytes]
 
 

@@ -18,9 +18,9 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from ..helpers import LESSONS, ROOT
 from .conftest import Docker, no_engine
 
-ROOT = Path(__file__).parent.parent.parent
 LESSON = "01-see-many-directories-as-one.ipynb"
 
 #: The base of the test. The packages are in it, so that a build needs no mirror of Debian.
@@ -166,7 +166,7 @@ def test_a_lesson_shows_what_is_stored(
 def test_the_image_holds_what_the_course_needs_and_no_more(docker: Docker, image: str) -> None:
     found = _run(docker, image, "sh", "-c", "ls; busybox true; id -un learner; pip list").stdout
     words = found.split()
-    assert {path.name for path in (ROOT / "notebooks").glob("*.ipynb")} <= {*words}
+    assert {path.name for path in LESSONS} <= {*words}
     assert {"learner", "jupyterlab", "graphviz-pure"} <= {*words}
     assert not {"nbval", "pytest", *UNUSED} & {*words}
 

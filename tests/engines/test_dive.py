@@ -15,8 +15,8 @@ from overlaylab import Image, Lab
 from overlaylab.image.report import Report
 from overlaylab.image.unpack import unpack
 
+from ..image.test_report import image
 from ..rights import REAL_ROOT
-from ..test_report import image
 from .conftest import no_peer
 from .test_container import SUITE
 

@@ -29,7 +29,7 @@ from ..helpers import tree
 from .conftest import Docker, PeerFailed, Run
 from .test_docker_diff import start
 
-SCHEMAS = Path(__file__).parent.parent / "schemas"
+SCHEMAS = Path(__file__).parent / "schemas"
 COMPRESSIONS = ("none", "gzip", "zstd")
 #: 240 bytes in each directory, so that even the path of a child is too long for ustar.
 LONG = "ü" * 120
@@ -240,7 +240,7 @@ def test_a_container_of_docker_shows_the_merged_tree(docker: Docker, ours: Ours,
 
 
 def validate(value: object, schema: str) -> None:
-    """Check `value` against a schema of the OCI image-spec; see tests/schemas/README.md."""
+    """Check `value` against a schema of the OCI image-spec; see schemas/README.md."""
 
     def retrieve(uri: str) -> Resource:
         text = (SCHEMAS / os.path.basename(uri)).read_text()

@@ -45,7 +45,7 @@ def main() -> int:
         "--pytest",
         metavar="ARGUMENTS",
         default="",
-        help="give pytest these instead: -x tests/test_mount.py",
+        help="give pytest these instead: -x tests/linux/test_mount.py",
     )
     parser.add_argument(
         "--sequences", metavar="N", type=int, default=100, help="of the differential test; 100"

@@ -17,8 +17,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[2]
-KEPT = PROJECT / "build" / "guests"
+from ..helpers import ROOT
+
+KEPT = ROOT / "build" / "guests"
 
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
@@ -165,7 +166,7 @@ def user_land() -> tuple[Path, str]:
     Returns:
         The image, and the address of the archive that debootstrap has taken it from.
     """
-    lock = PROJECT / "requirements.lock"
+    lock = ROOT / "requirements.lock"
     key = hashlib.sha256(" ".join(_PACKAGES).encode() + lock.read_bytes()).hexdigest()[:12]
     image, mirror = KEPT / f"user-land-{key}.img", KEPT / f"user-land-{key}.mirror"
     if image.exists():
@@ -218,11 +219,11 @@ def checkout(image: Path) -> Path:
     """A disk image of the checkout as it is now."""
     with tempfile.TemporaryDirectory(dir=KEPT) as directory:
         names = _run(
-            "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=PROJECT
+            "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT
         )
         for name in filter(None, names.split("\0")):
-            if (PROJECT / name).is_file():
+            if (ROOT / name).is_file():
                 target = Path(directory, name)
                 target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(PROJECT / name, target)
+                shutil.copy(ROOT / name, target)
         return disk(image, Path(directory))

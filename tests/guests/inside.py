@@ -37,17 +37,18 @@ MOUNTS = [
 #: One after the other: what pytest is given.
 PARTS = {
     "tests": [
-        f"tests/test_{name}.py"
-        for name in (
-            *("mount", "overlay", "copy_up", "whiteouts", "union", "renames", "lookup", "changes"),
-            *("upperdir_raw", "against_the_kernel", "sandbox", "unprivileged", "lifetime"),
-            *("doctor", "after_xfstests"),
-        )
+        *(f"tests/test_{name}.py" for name in ("overlay", "lookup", "changes", "doctor")),
+        "tests/linux/test_mount.py",
+        "tests/linux/test_sandbox.py",
+        "tests/backends/test_unprivileged.py",
+        "tests/backends/test_lifetime.py",
+        "tests/semantics",
+        "--ignore=tests/semantics/test_differential.py",
     ],
     # The same sequences each time: new ones are for a campaign, which somebody watches.
     "differential": [
         *("-p", "_hypothesis_pytestplugin", "--hypothesis-seed=0"),
-        "tests/test_differential.py",
+        "tests/semantics/test_differential.py",
     ],
     "lessons": [
         *("-p", "nbval.plugin", "--nbval"),

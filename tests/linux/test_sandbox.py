@@ -1,0 +1,395 @@
+"""The fence: whatever a script does, nothing changes outside merged and its /tmp."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from overlaylab import Lab, Overlay
+from overlaylab.backends.probe import refusal
+from overlaylab.linux import sandbox, syscalls
+
+from ..helpers import eventually, kinds, processes, python, tree
+from ..rights import REAL_ROOT, marks_on_a_tmpfs
+
+ROOT_SCRIPT = Path(__file__).with_name("throwaway_root.py")
+
+_REAL_SYSCALL = syscalls.syscall
+
+Run = Callable[[str], sandbox.Finished]
+
+has_landlock = sandbox.landlock_abi() >= 2
+needs_landlock = pytest.mark.skipif(not has_landlock, reason="this kernel has no Landlock")
+
+
+@pytest.fixture
+def web(kernel_lab: Lab) -> Overlay:
+    base = kernel_lab.layer("base", {"file": "inside", "a/x": "x", "b/": None})
+    return kernel_lab.mount("web", lower=[base])
+
+
+@pytest.fixture
+def outside(directory: Path) -> Path:
+    """Things to lose, beside the lab."""
+    for name, text in {"etc/passwd": "root:x:0:0", "etc/shadow": "*", "home/me/notes": "x"}.items():
+        (directory / name).parent.mkdir(parents=True, exist_ok=True)
+        (directory / name).write_text(text)
+    (directory / "etc/link").symlink_to("passwd")
+    return directory
+
+
+def fingerprint(outside: Path) -> object:
+    """All that can be seen of it, and when each inode was last changed in any way."""
+    changed = {path: path.lstat().st_ctime_ns for path in outside.rglob("*")}
+    return tree(outside, times=True), changed
+
+
+@pytest.fixture(params=["both", "landlock", "mounts", "mounts by mount(2)"])
+def fence(request: pytest.FixtureRequest) -> str:
+    if not request.param.startswith("mounts") and not has_landlock:
+        pytest.skip("this kernel has no Landlock")
+    return request.param
+
+
+@pytest.fixture
+def run(web: Overlay, fence: str, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run a script behind both fences, or behind one of them alone."""
+    if fence.startswith("mounts"):
+        monkeypatch.setattr(sandbox, "landlock_abi", lambda: 0)
+    if fence == "mounts by mount(2)":
+        monkeypatch.setattr(syscalls, "syscall", before_mount_setattr)
+    place = sandbox.Fence(str(web.merged), str(web.lab.tmp), mounts=fence != "landlock")
+    return lambda script: sandbox.run(script, place, 60)
+
+
+def before_mount_setattr(number: int, *arguments: syscalls.Argument) -> int:
+    """The system calls of Linux before 5.12."""
+    if number == syscalls.MOUNT_SETATTR:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+    return _REAL_SYSCALL(number, *arguments)
+
+
+def python_line(statement: str) -> str:
+    """A script for what no program of a small system does."""
+    return f"{os.path.realpath(sys.executable)} -I -c 'import os; {statement}'"
+
+
+#: What a learner, or a script from the net, may try; ``{out}`` is not theirs.
+WRITES = {
+    "overwrite a file": "echo x > {out}/etc/passwd",
+    "append to a file": "echo x >> {out}/etc/passwd",
+    "truncate a file": "truncate -s 1 {out}/etc/passwd",
+    "write into a file's middle": "echo x | dd of={out}/etc/passwd conv=notrunc",
+    "edit a file in place": "sed -i s/root/me/ {out}/etc/passwd",
+    "write through a link of its own": "ln -s {out}/etc/passwd link; echo x > link",
+    "write through ..": "p=$(pwd | sed 's,[^/]*,..,g'); echo x > $p/{out}/etc/passwd",
+    "make a file": "echo x > {out}/etc/new",
+    "make a directory": "mkdir {out}/etc/new",
+    "make a link": "ln -s x {out}/etc/new",
+    "make a pipe": "mkfifo {out}/etc/new",
+    "link its own file outside": "ln file {out}/etc/new",
+    "link a file of outside": "ln {out}/etc/passwd {out}/etc/new",
+    "move its own file outside": "mv file {out}/etc/new",
+    "move a file of outside in": "mv {out}/etc/passwd mine",
+    "rename a file of outside": "mv {out}/etc/passwd {out}/etc/renamed",
+    "remove a file": "rm -f {out}/etc/passwd",
+    "remove a directory": "rm -rf {out}/etc",
+    "remove everything": "rm -rf {out}/*",
+    "remove everything from above": "cd {out} && rm -rf *",
+    "replace a file": "cp file {out}/etc/passwd",
+    "unpack an archive": "tar cf - file | tar xf - -C {out}",
+}
+
+#: Landlock does not cover these (Documentation/userspace-api/landlock.rst).
+ATTRIBUTES = {
+    "change a mode": "chmod 777 {out}/etc/passwd",
+    "change modes all over": "chmod -R 0 {out}",
+    "change an owner": "chown $(id -u):$(id -g) {out}/etc/passwd",
+    "change times": "touch {out}/etc/passwd",
+    "set an xattr": python_line('os.setxattr("{out}/etc/passwd", "user.x", b"x")'),
+}
+
+
+@pytest.mark.parametrize("script", WRITES.values(), ids=WRITES.keys())
+def test_each_fence_alone_stops_every_write(outside: Path, run: Run, script: str):
+    before = fingerprint(outside)
+    done = run(script.format(out=outside))
+    assert fingerprint(outside) == before
+    assert done.stderr
+
+
+@pytest.mark.parametrize("script", ATTRIBUTES.values(), ids=ATTRIBUTES.keys())
+@pytest.mark.parametrize("fence", ["both", "mounts"], indirect=True)
+def test_the_fence_of_mounts_stops_changes_of_attributes(outside: Path, run: Run, script: str):
+    before = fingerprint(outside)
+    done = run(script.format(out=outside))
+    assert fingerprint(outside) == before
+    assert done.stderr
+
+
+@pytest.mark.parametrize(
+    "script",
+    [*WRITES.values(), *ATTRIBUTES.values()],
+    ids=[*WRITES.keys(), *ATTRIBUTES.keys()],
+)
+def test_a_refusal_is_explained(web: Overlay, outside: Path, script: str):
+    before = fingerprint(outside)
+    result = web.sh(script.format(out=outside))
+    assert fingerprint(outside) == before
+    assert "only inside merged and in /tmp" in result.note
+    assert result.note in repr(result)
+
+
+def test_no_refusal_no_explanation(web: Overlay):
+    assert web.sh("echo x > file; cat /nowhere").note == ""
+
+
+def test_a_refusal_by_merged_itself_is_not_blamed_on_the_fence(web: Overlay):
+    result = web.sh("mknod whiteout c 0 0")
+    assert "not permitted" in result.stderr
+    assert result.note == ""
+
+
+@pytest.mark.parametrize("path", ["upper", "work", "lower"])
+def test_the_layers_behind_merged_are_outside_too(web: Overlay, run: Run, path: str):
+    place = web.lower[0].path if path == "lower" else getattr(web, path)
+    done = run(f"echo x > {place}/new; rm -rf {place}/*; echo x > {place}/file")
+    assert done.stderr
+    assert not (place / "new").exists()
+    assert (web.merged / "file").read_text() == "inside"
+
+
+def test_other_mounts_of_the_same_lab_are_outside(kernel_lab: Lab, run: Run):
+    other = kernel_lab.mount("other", lower=["base"])
+    run(f"echo x > {other.merged}/new; rm -rf {other.merged}/*")
+    assert other.changes() == []
+
+
+@pytest.mark.skipif(not os.access("/proc/sys/vm/swappiness", os.R_OK), reason="no /proc/sys here")
+def test_kernel_settings_cannot_be_written(run: Run):
+    setting = "/proc/sys/vm/swappiness"  # to the value that it has
+    done = run(f"value=$(cat {setting}); echo $value > {setting} && echo written")
+    assert done.stdout == ""
+
+
+def test_other_processes_settings_cannot_be_written(run: Run):
+    done = run(f"echo 0 > /proc/{os.getpid()}/oom_score_adj && echo written")
+    assert done.stdout == ""
+
+
+@needs_landlock
+def test_the_fence_of_mounts_cannot_be_taken_down_by_root(web: Overlay, outside: Path):
+    before = fingerprint(outside)
+    result = web.sh(
+        f"mount -o remount,rw / ; mount -o remount,bind,rw {outside}\n"
+        f"mount -t tmpfs tmpfs {outside} && echo mounted\n"
+        f"umount -l {web.merged}\n"
+        f"echo x > {outside}/etc/passwd; chmod 777 {outside}/etc/passwd"
+    )
+    assert "mounted" not in result.stdout
+    assert fingerprint(outside) == before
+
+
+@needs_landlock
+@pytest.mark.parametrize("fence", ["both", "landlock"], indirect=True)
+@pytest.mark.skipif(
+    not REAL_ROOT or not shutil.which("losetup") or not os.path.exists("/dev/loop-control"),
+    reason="a loop device needs root and losetup",
+)
+def test_a_disk_cannot_be_written_to(directory: Path, run: Run):
+    image = directory / "disk.img"
+    image.write_bytes(bytes(1 << 20))
+    attach = ["losetup", "--find", "--show", str(image)]
+    device = subprocess.run(attach, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        done = run(f"echo gone | dd of={device} conv=fsync && echo written")
+        assert done.stdout == ""
+        assert Path(device).read_bytes()[:4] == bytes(4)
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+
+
+@needs_landlock
+def test_a_device_of_its_own_making_leads_nowhere(web: Overlay):
+    """The mount has the option nodev."""
+    result = web.sh("mknod disk b 7 0 && cat disk")
+    assert "denied" in result.stderr or "not permitted" in result.stderr
+
+
+def test_the_processes_of_outside_cannot_be_killed(web: Overlay):
+    with subprocess.Popen(["sleep", "1000"]) as bystander:
+        web.sh(
+            f"[ $(readlink /proc/self/ns/pid) = {os.readlink('/proc/self/ns/pid')} ] && exit\n"
+            f"kill -KILL {bystander.pid}; kill -KILL {os.getpid()}; kill -KILL -1"
+        )
+        assert bystander.poll() is None
+        bystander.kill()
+
+
+def test_no_descriptor_of_this_process_is_open_in_it(web: Overlay, outside: Path):
+    with open(outside / "etc/passwd", "r+") as file:
+        os.set_inheritable(file.fileno(), True)
+        result = web.sh("for fd in /proc/self/fd/*; do readlink $fd; done")
+    assert "etc/passwd" not in result.stdout
+
+
+def test_this_process_stays_outside_of_the_fence(web: Overlay, outside: Path):
+    web.sh("true")
+    (outside / "etc/passwd").write_text("free")
+    (outside / "etc/passwd").chmod(0o600)
+
+
+def test_the_machine_can_be_read(web: Overlay, outside: Path):
+    assert web.sh(f"cat {outside}/etc/passwd").stdout == "root:x:0:0"
+
+
+@marks_on_a_tmpfs
+def test_rm_rf_of_everything_changes_nothing_but_merged(directory: Path, fence: str):
+    """The command itself, in a root that is made of copies, once a canary is seen to survive."""
+    done = python(str(ROOT_SCRIPT), str(directory), fence)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads(done.stdout)
+    assert seen["canary"] == "alive"
+    assert not seen["changed"]
+    assert seen["lower"] == ["bin", "bin/tool", "etc", "etc/passwd"]
+    assert seen["merged"] == []
+    assert len(seen["changes"]) == 2
+    assert "cannot remove" in seen["stderr"]
+    assert "only inside merged and in /tmp" in seen["note"]
+
+
+# What a script may do.
+
+
+def test_in_merged_everything_works(web: Overlay, run: Run):
+    done = run(
+        "set -e; echo x > new; mkdir -p d/e; mv new d/e/moved; ln d/e/moved hard; ln -s hard soft\n"
+        "mkfifo pipe; chmod 600 hard; touch -d 2000-01-01 hard; rm file; truncate -s 0 d/e/moved\n"
+        "mv a b/; rmdir b/a 2>/dev/null || true; echo done"
+    )
+    assert done.stdout == "done\n", done.stderr
+    assert kinds(web).keys() >= {"d", "d/e", "d/e/moved", "hard", "soft", "pipe", "file", "a"}
+
+
+def test_moves_between_directories_of_merged_work(web: Overlay, run: Run):
+    assert run("mv a/x b/y && mkdir c && mv b/y c/z && cat c/z").stdout == "x"
+
+
+def test_the_harmless_devices_work(run: Run):
+    script = "echo x > /dev/null && head -c 3 /dev/zero | wc -c && head -c 1 /dev/urandom | wc -c"
+    assert run(script).stdout.split() == ["3", "1"]
+
+
+def test_output_can_be_sent_by_name(run: Run):
+    done = run("echo out > /dev/stdout; echo err > /dev/stderr")
+    assert (done.stdout, done.stderr) == ("out\n", "err\n")
+
+
+def test_tmp_is_private(web: Overlay):
+    name = f"overlaylab-{os.getpid()}"
+    result = web.sh(f"ls -A /tmp; echo x > /tmp/{name}; echo $TMPDIR $HOME; cat $TMPDIR/{name}")
+    assert result.stdout == "/tmp /tmp\nx\n"
+    assert result.changes == []
+    assert not Path("/tmp", name).exists()
+    assert (web.lab.tmp / name).read_text() == "x\n"
+
+
+def test_tmp_lasts_as_long_as_the_lab_and_is_shared_by_its_mounts(kernel_lab: Lab, web: Overlay):
+    other = kernel_lab.mount("other", lower=["base"])
+    web.sh("echo x > /tmp/note")
+    assert web.sh("cat /tmp/note").stdout == "x\n"
+    assert other.sh("cat /tmp/note").stdout == "x\n"
+
+
+def test_another_lab_has_another_tmp(web: Overlay):
+    web.sh("echo x > /tmp/note")
+    with Lab("other", backend="kernel") as other:
+        assert other.mount("web", lower=[other.layer("base")]).sh("ls /tmp").stdout == ""
+
+
+@pytest.fixture
+def in_tmp() -> Iterator[Path]:
+    """A directory in the machine's own /tmp, in which labs can live."""
+    with tempfile.TemporaryDirectory(prefix="overlaylab-tests-", dir="/tmp") as name:
+        if reason := refusal(name):
+            pytest.skip(f"no labs in /tmp: {reason}")
+        yield Path(name)
+
+
+def test_a_lab_that_lives_in_tmp_is_not_hidden_by_its_own_tmp(in_tmp: Path):
+    (in_tmp / "outside").write_text("x")
+    with Lab("test", backend="kernel", scratch=in_tmp) as lab:
+        web = lab.mount("web", lower=[lab.layer("base", {"file": "x"})])
+        result = web.sh(
+            "cat file; echo x > new; echo x > $TMPDIR/note\n"
+            f"echo y > {in_tmp}/outside; echo y > {in_tmp}/new"
+        )
+        assert result.stdout == "x"
+        assert kinds(web) == {"new": "added"}
+        assert (lab.tmp / "note").exists()
+    assert (in_tmp / "outside").read_text() == "x"
+    assert not (in_tmp / "new").exists()
+
+
+# However it ends, nothing of it goes on.
+
+
+@pytest.mark.parametrize("fence", ["both", "mounts"], indirect=True)
+def test_everything_it_started_ends_with_it(run: Run):
+    seconds = f"1000.{os.getpid()}"
+    run(f"setsid nohup sleep {seconds} >/dev/null 2>&1 & sleep 0.05")
+    assert eventually(lambda: processes("sleep", seconds) == [])
+
+
+def test_an_interrupt_while_it_is_being_started_leaves_nothing(web: Overlay):
+    """Whenever it comes: before the shell runs, while it runs, or just as it ends."""
+    seconds = f"1000.{os.getpid()}"
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    web.sh("true")
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for step in range(20):
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, 0.0002 + step * 0.0002)
+                web.sh(f"sleep {seconds}")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    try:
+        assert eventually(lambda: processes("sleep", seconds) == [], 1)
+    finally:
+        for process in processes("sleep", seconds):
+            os.kill(process, signal.SIGKILL)
+
+
+# What it promises, and where it cannot.
+
+
+def test_the_fences_that_stand_are_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sandbox, "landlock_abi", lambda: 7)
+    assert sandbox.kinds(mounts=True) == ["mounts", "Landlock"]
+    assert sandbox.kinds(mounts=False) == ["Landlock"]
+    monkeypatch.setattr(sandbox, "landlock_abi", lambda: 1)  # it would forbid every mv
+    assert sandbox.kinds(mounts=True) == ["mounts"]
+    assert sandbox.kinds(mounts=False) == []
+
+
+def test_a_shell_that_cannot_be_started_is_an_error(web: Overlay, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PATH", "/nowhere")
+    place = sandbox.Fence(str(web.merged), str(web.lab.tmp), mounts=True)
+    with pytest.raises(OSError, match="No such file"):
+        sandbox.run("true", place, 1)

@@ -1,0 +1,61 @@
+"""The files that describe the environment say the same thing."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from importlib.resources import files
+
+import yaml
+from jupyter_client.kernelspec import KernelSpecManager
+
+from ..helpers import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+#: conda-forge's names where they are not PyPI's.
+CONDA_NAMES = {"python-graphviz": "graphviz"}
+
+
+def test_environment_yml_asks_for_what_pyproject_asks_for() -> None:
+    conda = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"]
+    pip = next(entry["pip"] for entry in conda if isinstance(entry, dict))
+    asked = {entry for entry in conda if isinstance(entry, str)} | set(pip)
+    asked -= {"pip", "--editable .", f"python{PROJECT['requires-python']}"}
+    renamed = {re.sub(r"^[\w-]+", lambda m: CONDA_NAMES.get(m[0], m[0]), entry) for entry in asked}
+    course = PROJECT["optional-dependencies"]["course"]
+    assert renamed == {*PROJECT["dependencies"], *course}
+
+
+def test_the_lock_pins_every_requirement() -> None:
+    lock = (ROOT / "requirements.lock").read_text()
+    pinned = set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
+    extras = PROJECT["optional-dependencies"]
+    wanted = [*PROJECT["dependencies"], *extras["course"], *extras["test"]]
+    names = {re.split(r"[>=\[]", requirement)[0] for requirement in wanted} - {"overlaylab"}
+    assert {name.replace(".", "-") for name in names} <= pinned
+    assert "://" not in lock
+
+
+def test_the_kernelspec_is_installed_and_is_the_one_in_the_checkout() -> None:
+    source = ROOT / "share/jupyter/kernels/overlaylab/kernel.json"
+    installed = KernelSpecManager().get_kernel_spec("overlaylab")
+    assert json.loads(source.read_text())["argv"][1:] == installed.argv[1:]
+    assert installed.display_name == "overlaylab"
+
+
+def test_the_rootless_kernelspec_differs_in_one_word() -> None:
+    specs = ROOT / "share", ROOT / "tests"
+    usual, rootless = (
+        json.loads(path.read_text())["argv"]
+        for path in (
+            specs[0] / "jupyter/kernels/overlaylab/kernel.json",
+            specs[1] / "jupyter/kernels/overlaylab-rootless/kernel.json",
+        )
+    )
+    assert [word for word in rootless if word != "--rootless"] == usual
+
+
+def test_the_package_says_that_it_is_typed() -> None:
+    assert (files("overlaylab") / "py.typed").is_file()
