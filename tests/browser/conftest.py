@@ -24,13 +24,12 @@ from urllib.parse import urlsplit
 
 import nbformat
 import pytest
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from ..helpers import eventually, lacking
+from ..helpers import NOTEBOOKS, ROOT, eventually, lacking
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 #: Where the pictures of a run are kept, for whoever wants to look at them.
-SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
+SCREENSHOTS = ROOT / "build" / "screenshots"
 _START_SECONDS = 60
 #: The notebook in front: those of other tabs are in the page, too.
 PANEL = ".jp-NotebookPanel:not(.lm-mod-hidden)"
@@ -46,7 +45,7 @@ _FLAGS = (
 
 @dataclass
 class Server:
-    """A running JupyterLab: its address, its token, and the directory it shows."""
+    """A running JupyterLab: its address and token, the directory it shows, where settings are."""
 
     url: str
     token: str
@@ -72,10 +71,10 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """JupyterLab on a copy of the lessons, with settings of its own."""
+    """JupyterLab with settings of its own. Each test has a directory in it: see `lab_page`."""
     home = tmp_path_factory.mktemp("jupyter")
     root, settings = home / "notebooks", home / "settings"
-    shutil.copytree(NOTEBOOKS, root, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    root.mkdir()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -132,10 +131,11 @@ def browser() -> Iterator[Browser]:
 
 @dataclass
 class Lab:
-    """A page that shows JupyterLab, and what went wrong in it."""
+    """A page that shows JupyterLab, its directory of lessons, and what went wrong in it."""
 
     page: Page
     server: Server
+    directory: Path
     errors: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
 
@@ -143,13 +143,15 @@ class Lab:
         """Open a lesson by a double click in the file browser."""
         if not self.page.url.startswith(self.server.url):
             self._choose_settings(theme)
-            self.page.goto(f"{self.server.url}/lab?reset&token={self.server.token}")
-        name = next(path.name for path in sorted(self.server.root.glob(f"{lesson}*.ipynb")))
+            # A workspace of its own: a page that is closed writes down what was open in it.
+            where = f"lab/workspaces/{self.directory.name}/tree/{self.directory.name}"
+            self.page.goto(f"{self.server.url}/{where}?token={self.server.token}")
+        name = next(path.name for path in sorted(self.directory.glob(f"{lesson}*.ipynb")))
         self.page.locator(".jp-DirListing-item", has_text=name).dblclick(timeout=60_000)
         self.page.locator(f"{PANEL} .jp-CodeCell").first.wait_for(timeout=60_000)
         # Whoever runs a cell before there is a kernel is asked for one.
-        assert eventually(lambda: self.server.has_kernel(name), 60)
-        self.page.get_by_role("button", name="overlaylab | Idle").wait_for(timeout=60_000)
+        assert eventually(lambda: self.server.has_kernel(f"{self.directory.name}/{name}"), 60)
+        self.until_idle()
 
     def _choose_settings(self, theme: str) -> None:
         directory = self.server.settings / "@jupyterlab" / "apputils-extension"
@@ -160,19 +162,26 @@ class Lab:
 
     def run_all(self, seconds: float = 120) -> None:
         """Run all cells, and wait until the last one has run."""
+        last = self._before_it_runs(self.page.locator(f"{PANEL} .jp-CodeCell").last)
         self.page.get_by_role("menuitem", name="Run", exact=True).click()
         self.page.locator(".lm-Menu-itemLabel", has_text=re.compile("^Run All Cells$")).click()
+        self._until_run(last, seconds)
+
+    def _before_it_runs(self, cell: Locator) -> Locator:
+        """The prompt of a cell, emptied: a stored notebook may have the number of the next run."""
+        prompt = cell.locator(".jp-InputPrompt")
+        prompt.evaluate("(one) => one.textContent = ''")
+        return prompt
+
+    def _until_run(self, prompt: Locator, seconds: float) -> None:
+        """Wait until a prompt has a number, not a star, and the kernel is idle."""
+        expect(prompt).to_have_text(re.compile(r"\d"), timeout=seconds * 1000)
         self.until_idle(seconds)
 
     def until_idle(self, seconds: float = 60) -> None:
-        """Wait until no cell waits or runs any more."""
-        # A cell that waits shows [*].
-        self.page.wait_for_timeout(300)
-        self.page.wait_for_function(
-            """() => ![...document.querySelectorAll("PANEL .jp-InputPrompt")]
-                 .some((prompt) => prompt.textContent.includes("*"))""".replace("PANEL", PANEL),
-            timeout=seconds * 1000,
-        )
+        """Wait until the kernel says that it has nothing to do."""
+        idle = self.page.get_by_role("button", name="overlaylab | Idle")
+        idle.wait_for(timeout=seconds * 1000)
 
     def cell(self, text: str) -> Locator:
         """The first code cell whose source holds `text`."""
@@ -185,8 +194,9 @@ class Lab:
         cell = self.cell(text)
         cell.scroll_into_view_if_needed()
         cell.locator(".cm-content").click()
+        prompt = self._before_it_runs(cell)
         self.page.keyboard.press("Shift+Enter")
-        self.until_idle(seconds)
+        self._until_run(prompt, seconds)
         return cell
 
     def screenshot(self, name: str) -> None:
@@ -197,9 +207,14 @@ class Lab:
 
 @pytest.fixture
 def lab_page(browser: Browser, server: Server) -> Iterator[Lab]:
-    """A page of its own; an error in its console fails the test, and so does a strange host."""
+    """A page with its own copy of the lessons, for JupyterLab saves what it shows now and then.
+
+    An error in the page's console fails the test, and so does a strange host.
+    """
+    directory = server.root / f"course-{secrets.token_hex(4)}"
+    shutil.copytree(NOTEBOOKS, directory, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
-    lab = Lab(context.new_page(), server)
+    lab = Lab(context.new_page(), server, directory)
     host = urlsplit(server.url).netloc
     lab.page.on("console", lambda one: lab.errors.append(one.text) if one.type == "error" else None)
     lab.page.on("pageerror", lambda error: lab.errors.append(str(error)))
@@ -219,18 +234,14 @@ def lab_page(browser: Browser, server: Server) -> Iterator[Lab]:
 
 
 @pytest.fixture
-def write_notebook(server: Server) -> Iterator[Callable[..., str]]:
-    """Write a notebook of code cells that JupyterLab can open; it is gone afterwards."""
-    made: list[Path] = []
+def write_notebook(lab_page: Lab) -> Callable[..., str]:
+    """Write a notebook of code cells, beside the lessons, that JupyterLab can open."""
 
     def write(name: str, *sources: str) -> str:
         kernelspec = {"name": "overlaylab", "display_name": "overlaylab", "language": "python"}
         notebook = nbformat.v4.new_notebook(metadata={"kernelspec": kernelspec})
         notebook.cells = [nbformat.v4.new_code_cell(source) for source in sources]
-        made.append(server.root / f"{name}.ipynb")
-        nbformat.write(notebook, made[-1])
+        nbformat.write(notebook, lab_page.directory / f"{name}.ipynb")
         return name
 
-    yield write
-    for path in made:
-        path.unlink()
+    return write

@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from .conftest import NOTEBOOKS, PANEL, Lab
+from ..helpers import LESSONS
+from .conftest import PANEL, Lab
 
 PICTURE = ".overlaylab-picture"
-LESSONS = sorted(path.name[:2] for path in NOTEBOOKS.glob("*.ipynb"))
 
 
 def test_every_lesson_opens_and_runs(lab_page: Lab):
     """One after the other in one JupyterLab, as a course is read."""
-    for lesson in LESSONS:
+    for lesson in (path.name[:2] for path in LESSONS):
         lab_page.open(lesson)
         lab_page.run_all()
         lesson_page = lab_page.page.locator(PANEL)
