@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 
-from .backends.probe import _CANDIDATES, _ROOM, refusal
+from .backends.probe import _CANDIDATES, _ROOM, unsuitable
 from .doctor import doctor
 from .linux import mount, namespaces, sandbox, users
 from .text import Table, printable
@@ -92,7 +92,7 @@ def _machine() -> Iterator[tuple[str, str]]:
 def _rights() -> Iterator[tuple[str, str]]:
     yield "user map", re.sub(r"\s+", " ", _read("/proc/self/uid_map").replace("\n", ";"))
     entered = namespaces.entered
-    yield "namespaces", "none entered" if entered is None else f"{entered.mode} {entered.refusal}"
+    yield "namespaces", "none entered" if entered is None else f"{entered.mode} {entered.reason}"
     status = dict(re.findall(r"^(\w+):\t(.*)", _read("/proc/self/status"), re.MULTILINE))
     yield "rights", " ".join(f"{name}={status.get(name, '?')}" for name in _RIGHTS)
 
@@ -105,7 +105,7 @@ def _places() -> Iterator[tuple[str, str]]:
     for place in dict.fromkeys([*([given] if given else []), *_CANDIDATES]):
         try:
             free = shutil.disk_usage(place).free >> 20
-            reason = refusal(os.path.abspath(place), room=_ROOM) or "a trial mount worked"
+            reason = unsuitable(os.path.abspath(place), room=_ROOM) or "a trial mount worked"
             yield place, f"{mount.filesystem(Path(place))}, {free} MiB free: {reason}"
         except OSError as error:
             yield place, _why_not(error)

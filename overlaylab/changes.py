@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 
 from .layer import Entry, Layer, Stored, read_entry
 from .linux import xattrs
-from .lookup import Place, step, top
+from .lookup import Place, descend, top
 from .text import Table, printable, size_text
 
 ChangeKind = Literal["added", "copied-up", "whiteout", "opaque", "metadata", "redirect"]
@@ -107,7 +107,7 @@ def _collect(
             if entry is None:
                 continue
             path = prefix + child.name
-            found = step(lower, below, child.name) if below else None
+            found = descend(lower, below, child.name) if below else None
             hidden = found.visible if found else None
             kind = _kind(upper, child.path, entry, hidden, found.places if found else ())
             if kind is not None:
@@ -155,10 +155,10 @@ def _merging(
     if entry.redirect is None:
         return places
     if not entry.redirect.startswith("/"):
-        return step(lower, below, entry.redirect).places
+        return descend(lower, below, entry.redirect).places
     places = top(lower)
     for part in entry.redirect.strip("/").split("/"):
-        places = step(lower, places, part).places
+        places = descend(lower, places, part).places
     return places
 
 

@@ -47,8 +47,8 @@ def _user() -> str:
     names = {"private": "own mount namespace", "user": "own user and mount namespace"}
     entered = namespaces.entered
     state = "no namespace of its own" if entered is None else names.get(entered.mode, "plain")
-    refusal = f" ({entered.refusal})" if entered is not None and entered.refusal else ""
-    return f"uid {os.getuid()}, {state}{refusal}"
+    reason = f" ({entered.reason})" if entered is not None and entered.reason else ""
+    return f"uid {os.getuid()}, {state}{reason}"
 
 
 def _lacking(scratch: Path) -> list[tuple[str, str]]:

@@ -57,7 +57,7 @@ class Found(NamedTuple):
         return self.entries[0][1]
 
 
-def step(layers: Sequence[Layer], places: Sequence[Place], name: str) -> Found:
+def descend(layers: Sequence[Layer], places: Sequence[Place], name: str) -> Found:
     """Look for one component.
 
     Args:
@@ -202,7 +202,7 @@ def lookup(layers: Sequence[Layer], path: str) -> Lookup:
     *parents, name = parts = path.split("/")
     for depth, part in enumerate(parts):
         places = found.places
-        found = step(layers, places, part)
+        found = descend(layers, places, part)
         if depth < len(parents) and any(_ends_search(entry) for _, entry in found.entries):
             because = "/".join(parts[: depth + 1])
     where = {place.layer: f"{place.path}/{name}" for place in places}

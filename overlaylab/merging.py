@@ -109,9 +109,9 @@ def _ids_now(was: Notebook, mine: Notebook, new: Notebook) -> dict[str, str]:
     before, now = list(was.cells), list(new.cells)
     matcher = SequenceMatcher(None, was.texts(), new.texts(), autojunk=False)
     ids = {
-        before[block.a + step]: now[block.b + step]
+        before[block.a + offset]: now[block.b + offset]
         for block in matcher.get_matching_blocks()
-        for step in range(block.size)
+        for offset in range(block.size)
     }
     taken = set(ids.values())
     for one in [*before, *mine.cells]:

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from overlaylab import Lab
-from overlaylab.backends.probe import refusal
+from overlaylab.backends.probe import unsuitable
 from overlaylab.linux import mount, namespaces, users
 from overlaylab.trees import remove_tree
 
@@ -71,11 +71,11 @@ def session_directory() -> Iterator[Path]:
         directory = Path(tempfile.mkdtemp(prefix="overlaylab-tests-", dir=parent))
         directory.chmod(0o755)
         try:
-            reason = refusal(str(directory))
+            reason = unsuitable(str(directory))
             if reason:
                 with contextlib.suppress(OSError):
                     mount.mount_tmpfs(str(directory))
-                reason = refusal(str(directory))
+                reason = unsuitable(str(directory))
             if not reason:
                 yield directory
                 return

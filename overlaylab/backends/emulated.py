@@ -39,7 +39,7 @@ from ..errors import BackendUnavailable
 from ..layer import Layer
 from ..linux import sandbox, xattrs
 from ..linux.mount import MountError, mounted_in
-from ..lookup import Place, step, top
+from ..lookup import Place, descend, top
 from ..trees import (
     copy_attributes,
     copy_entry,
@@ -273,7 +273,7 @@ class EmulatedMount:
         """Copy what `places` show together into the directory `target`."""
         names = {name for place in places for name in os.listdir(place.path)}
         for name in sorted(names):
-            found = step(self.lower, places, name)
+            found = descend(self.lower, places, name)
             if found.visible is None:
                 continue
             child = f"{target}/{name}"
@@ -339,7 +339,7 @@ class EmulatedMount:
         status = _status(merged)
         if status is None:  # gone since the last look
             self._forget(parent, name, upper)
-            if step(self.lower, places, name).visible is not None:
+            if descend(self.lower, places, name).visible is not None:
                 os.makedirs(os.path.dirname(upper), exist_ok=True)
                 make_whiteout(upper)
             return True
@@ -349,12 +349,12 @@ class EmulatedMount:
             self._forget(parent, name, upper)
             os.makedirs(os.path.dirname(upper), exist_ok=True)
             self._copy_new(merged, upper, setgid=self._setgid(path.rpartition("/")[0]))
-            if directory and step(self.lower, places, name).visible is not None:
+            if directory and descend(self.lower, places, name).visible is not None:
                 make_opaque(upper)
             parent.children[name] = self._look(merged, pure=True)
             return True
         if directory:
-            below = () if old.pure else step(self.lower, places, name).places
+            below = () if old.pure else descend(self.lower, places, name).places
             return self._update(path, old, below)
         regular = stat.S_ISREG(status.st_mode)
         if status.st_ctime_ns == old.status.st_ctime_ns and not (regular and path in self._touched):

@@ -45,7 +45,7 @@ class Choice:
     scratch: Path
 
 
-class Refusal(NamedTuple):
+class Unsuitable(NamedTuple):
     """Why no overlay can be mounted in a directory.
 
     Attributes:
@@ -86,7 +86,7 @@ def choose(backend: str | None = None, scratch: str | os.PathLike[str] | None = 
 def _in_directory(wanted: str, directory: str) -> Choice:
     if wanted == "emulated":
         return Choice(EmulatedBackend(_ASKED_FOR), _plain_home(directory))
-    refused = refusal(directory)
+    refused = unsuitable(directory)
     if refused is None:
         return Choice(KernelBackend(_why()), home(directory))
     if refused.by_machine and wanted == "auto":
@@ -110,7 +110,7 @@ def _usual(wanted: str) -> Choice:
     reasons = []
     fault = False
     for candidate in () if wanted == "emulated" else _CANDIDATES:
-        refused = refusal(candidate, room=_ROOM, user_xattrs=True)
+        refused = unsuitable(candidate, room=_ROOM, user_xattrs=True)
         if refused is None:
             return Choice(KernelBackend(_why()), home(candidate))
         if refused.by_machine:
@@ -204,7 +204,7 @@ def _first_cause(reason: str) -> str:
     entered = namespaces.entered
     if not sys.platform.startswith("linux"):  # then no call was there to be refused
         return reason
-    return entered.refusal.rstrip(".") if entered is not None and entered.refusal else reason
+    return entered.reason.rstrip(".") if entered is not None and entered.reason else reason
 
 
 #: Settings that forbid a user namespace to users, or rights in it: what to set them to instead.
@@ -229,7 +229,7 @@ def _remedy() -> str:
     if entered is None and not root:
         choose_kernel = "choose the kernel named overlaylab, which makes a user namespace first"
         return f"{choose_kernel}; if that is refused, {container}" if container else choose_kernel
-    refused = entered.refusal if entered is not None else ""
+    refused = entered.reason if entered is not None else ""
     if not root or users.in_user_namespace() or "CLONE_NEWUSER" in refused:
         for name, forbidden, permitted in _FORBIDDING:
             # An engine's profile in the place of Ubuntu's: that setting is not what forbids.
@@ -294,7 +294,7 @@ _BY_MACHINE = (errno.EPERM, errno.EACCES, errno.ENODEV, errno.ENOSYS)
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 
 
-def refusal(directory: str, *, room: int = 0, user_xattrs: bool = False) -> Refusal | None:
+def unsuitable(directory: str, *, room: int = 0, user_xattrs: bool = False) -> Unsuitable | None:
     """Why no overlay can be mounted in `directory`; None if one can, which a mount has shown.
 
     Args:
@@ -304,19 +304,19 @@ def refusal(directory: str, *, room: int = 0, user_xattrs: bool = False) -> Refu
             6.6, and two cells of lesson 03 set some; nothing else needs them.
     """
     if not sys.platform.startswith("linux"):
-        return Refusal(f"overlayfs is a part of Linux, and this is {sys.platform}", True)
+        return Unsuitable(f"overlayfs is a part of Linux, and this is {sys.platform}", True)
     try:
         trial, lock = new_directory(_place(directory, room=room), "probe-")
     except ScratchRefused as error:
-        return Refusal(error.reason)
+        return Unsuitable(error.reason)
     except OSError as error:
-        return Refusal(_words(error))
+        return Unsuitable(_words(error))
     try:
         refused = _trial(str(trial), user_xattrs=user_xattrs)
     except OSError as error:
         by_machine = isinstance(error, mount.MountError) and error.errno in _BY_MACHINE
         place = "" if by_machine else f", on a filesystem of the type {mount.filesystem(trial)}"
-        refused = Refusal(_words(error) + place + _beside_a_tmpfs(error, str(trial)), by_machine)
+        refused = Unsuitable(_words(error) + place + _beside_a_tmpfs(error, str(trial)), by_machine)
     finally:
         remove_tree(str(trial))
         os.close(lock)
@@ -377,7 +377,7 @@ def _plain_home(directory: str) -> Path:
     return place
 
 
-def _trial(directory: str, *, user_xattrs: bool = False) -> Refusal | None:
+def _trial(directory: str, *, user_xattrs: bool = False) -> Unsuitable | None:
     parts = {name: os.path.join(directory, name) for name in ("lower", "upper", "work", "merged")}
     for part in parts.values():
         os.mkdir(part)
@@ -390,28 +390,29 @@ def _trial(directory: str, *, user_xattrs: bool = False) -> Refusal | None:
     try:
         refused = _work(parts["merged"], user_xattrs=user_xattrs)
     except OSError as error:
-        refused = Refusal(_words(error))
+        refused = Unsuitable(_words(error))
         if request.userxattr and not takes_user_xattrs(parts["upper"]):
             reason = "its files take no xattrs of users, in which a user namespace has its marks"
-            refused = Refusal(f"{reason} (a tmpfs takes them since Linux 6.6)")
+            refused = Unsuitable(f"{reason} (a tmpfs takes them since Linux 6.6)")
     finally:
         mount.unmount(parts["merged"], detach=True)
     if refused is not None:
         return refused
     deleted = read_entry(os.path.join(parts["upper"], "deleted"))
     if deleted is None or deleted.kind != "whiteout":
-        return Refusal("a deleted file left no whiteout there")
+        return Unsuitable("a deleted file left no whiteout there")
     remade = read_entry(os.path.join(parts["upper"], "remade"))
     if remade is None or not remade.opaque:
-        return Refusal("a directory made again was not marked opaque there")
+        return Unsuitable("a directory made again was not marked opaque there")
     try:
         os.mknod(os.path.join(directory, "whiteout"), stat.S_IFCHR)
     except OSError as error:
-        return Refusal(f"a layer cannot be copied, for mknod(2) was refused: {_words(error)}", True)
+        words = f"a layer cannot be copied, for mknod(2) was refused: {_words(error)}"
+        return Unsuitable(words, by_machine=True)
     return None
 
 
-def _work(merged: str, *, user_xattrs: bool) -> Refusal | None:
+def _work(merged: str, *, user_xattrs: bool) -> Unsuitable | None:
     """Delete a file and a directory in a trial mount, and make the directory again.
 
     Raises:
@@ -426,10 +427,10 @@ def _work(merged: str, *, user_xattrs: bool) -> Refusal | None:
         if error.errno != errno.ENOTEMPTY:
             raise
         # The kernel clears whiteouts away, which it knows by d_type (getdents(2)).
-        return Refusal("its directories do not tell the types of their entries (d_type)")
+        return Unsuitable("its directories do not tell the types of their entries (d_type)")
     os.mkdir(remade)
     if user_xattrs and not takes_user_xattrs(remade):
-        return Refusal("its files take no xattrs of users")
+        return Unsuitable("its files take no xattrs of users")
     return None
 
 

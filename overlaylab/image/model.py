@@ -98,7 +98,7 @@ class Parts:
     def __repr__(self) -> str:
         return f"{type(self).__name__}(layers={[layer.name for layer in self.layers]})"
 
-    def steps(self) -> list[tuple[str, ImageLayer | None]]:
+    def instructions(self) -> list[tuple[str, ImageLayer | None]]:
         """What made the image, the oldest first: words, and the layer they made, if any."""
         left = list(self.layers)
         # Layers that the history does not know of lie below the others: an imported base, say.

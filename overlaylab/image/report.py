@@ -216,7 +216,7 @@ def _short(words: str) -> str:
 
 def report(image: Parts, *, dive: bool) -> Report:
     """See :meth:`.Image.report`."""
-    made_by = [words for words, layer in image.steps() if layer is not None]
+    made_by = [words for words, layer in image.instructions() if layer is not None]
     view, figures = _View(), DiveFigures() if dive else None
     with progress("reading the layers") as count:
         for layer, words in zip(image.layers, made_by, strict=True):

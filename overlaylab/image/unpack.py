@@ -15,7 +15,7 @@ from pathlib import Path
 from ..errors import BadImage
 from ..lab import Lab
 from ..layer import Layer, read_entry
-from ..lookup import Place, step, top
+from ..lookup import Place, descend, top
 from ..progress import Count, counted, progress
 from ..text import printable
 from ..trees import copy_attributes, make_opaque, make_whiteout, remove_tree
@@ -128,7 +128,7 @@ class _Maker:
         """The directory that the layers below show at `path`, if they do."""
         places: Sequence[Place] = top(self._below)
         for part in path.split("/"):
-            places = step(self._below, places, part).places
+            places = descend(self._below, places, part).places
         return places[0].path if places else None
 
     def _make_parents(self, path: str, entry: TarEntry) -> None:

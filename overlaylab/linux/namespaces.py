@@ -19,11 +19,11 @@ class Entered:
     Attributes:
         mode: ``"private"`` (root, own mount namespace), ``"user"`` (own user and mount
             namespace) or ``"plain"`` (neither was permitted).
-        refusal: why it is plain, as a sentence; ``""`` otherwise.
+        reason: why it is plain, as a sentence; ``""`` otherwise.
     """
 
     mode: str
-    refusal: str = ""
+    reason: str = ""
 
 
 #: What this process has entered; None until :func:`enter` was called.

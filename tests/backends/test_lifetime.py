@@ -260,11 +260,11 @@ def test_a_process_with_threads_stays_plain_and_says_why():
         "threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
         "from overlaylab.linux import namespaces\n"
         "entered = namespaces.enter(rootless=True)\n"
-        "print(entered.mode, entered.refusal)\n"
+        "print(entered.mode, entered.reason)\n"
     )
-    mode, refusal = python("-c", code).stdout.strip().split(" ", 1)
+    mode, reason = python("-c", code).stdout.strip().split(" ", 1)
     assert mode == "plain"
-    assert "unshare(CLONE_NEWUSER|CLONE_NEWNS) was refused: EINVAL, Invalid argument" in refusal
+    assert "unshare(CLONE_NEWUSER|CLONE_NEWNS) was refused: EINVAL, Invalid argument" in reason
 
 
 def test_this_run_knows_in_which_namespace_it_is():

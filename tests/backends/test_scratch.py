@@ -50,13 +50,13 @@ def test_the_place_may_have_any_name(directory: Path, name: str):
 
 
 def test_trying_a_place_leaves_nothing_in_it(directory: Path):
-    assert probe.refusal(str(directory)) is None
+    assert probe.unsuitable(str(directory)) is None
     assert names(directory) == [f"overlaylab-{users.outer_uid()}/"]
 
 
 def test_a_tmpfs_will_do(directory: Path):
     with tmpfs(directory / "memory") as place:
-        if probe.refusal(str(place)):
+        if probe.unsuitable(str(place)):
             pytest.skip("this kernel's tmpfs has no user xattrs")
         with Lab("test", scratch=place) as lab:
             web = lab.mount("web", lower=[lab.layer("base", {"d/x": "1"})])
@@ -108,7 +108,7 @@ def test_a_filesystem_without_xattrs_is_refused(directory: Path):
     except OSError as error:
         pytest.skip(f"no ramfs here: {error.strerror}")
     try:
-        if "not marked opaque" not in str(reason := probe.refusal(str(directory / "ramfs"))):
+        if "not marked opaque" not in str(reason := probe.unsuitable(str(directory / "ramfs"))):
             assert reason  # in a user namespace the kernel refuses at once
         refused(directory / "ramfs")
         assert names(directory / "ramfs") == []
@@ -193,7 +193,7 @@ def test_a_place_that_a_cleaner_has_removed_is_made_again(directory: Path, usual
 def test_where_no_place_will_do_a_tmpfs_of_its_own_is_mounted(kernel_lab: Lab, directory: Path):
     """As in a container without a volume, whose every directory is on overlayfs."""
     with tmpfs(directory / "memory") as place:
-        if probe.refusal(str(place)):
+        if probe.unsuitable(str(place)):
             pytest.skip("this kernel's tmpfs has no user xattrs")
     web = kernel_lab.mount("web", lower=[kernel_lab.layer("base")])
     code = (
@@ -229,7 +229,7 @@ def test_where_nothing_works_every_reason_is_given(
 
 def test_a_place_with_too_little_room_is_not_chosen(directory: Path):
     with tmpfs(directory / "memory", "size=1m") as place:
-        reason = probe.refusal(str(place), room=64 << 20)
+        reason = probe.unsuitable(str(place), room=64 << 20)
         assert str(reason) == "only 1 MiB are free there, and a lesson takes up to 64 MiB"
         assert names(place) == []
 
@@ -251,7 +251,7 @@ def test_the_lesson_that_takes_most_fits_into_the_room_that_is_asked_for(directo
 def small_lab(directory: Path) -> Iterator[Lab]:
     """A lab on a filesystem of 1 MiB and 300 inodes."""
     with tmpfs(directory / "small", "size=1m,nr_inodes=300") as place:
-        if probe.refusal(str(place)):
+        if probe.unsuitable(str(place)):
             pytest.skip("this kernel's tmpfs has no user xattrs")
         with Lab("small", scratch=place) as lab:
             lab.layer("base", {"file": "x" * 100_000})

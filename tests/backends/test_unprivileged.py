@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from overlaylab.backends.probe import refusal
+from overlaylab.backends.probe import unsuitable
 
 from ..helpers import mounts_anywhere
 from ..rights import REAL_ROOT, since
@@ -71,7 +71,7 @@ def scratch(user: int) -> Iterator[Path]:
     """A directory of the user's own, in the sticky /var/tmp."""
     directory = Path(tempfile.mkdtemp(prefix="overlaylab-user-", dir="/var/tmp"))
     try:
-        if reason := refusal(str(directory)):
+        if reason := unsuitable(str(directory)):
             pytest.skip(f"no labs in /var/tmp: {reason}")
         os.chown(directory, user, user)
         yield directory
@@ -103,7 +103,7 @@ WORK = (
 import json, os, shutil
 from pathlib import Path
 from overlaylab import Lab
-report = {"mode": entered.mode, "refusal": entered.refusal, "uid": os.getuid()}
+report = {"mode": entered.mode, "reason": entered.reason, "uid": os.getuid()}
 if entered.mode == "user":
     with Lab("mine") as lab:
         base = lab.layer("base", {"etc/motd": "base\\n", "var/cache/old": "x", "gone": ""})
@@ -136,7 +136,7 @@ def report(run: Run) -> dict[str, object]:
     assert done.returncode == 0, done.stderr
     seen = json.loads(done.stdout)
     if seen["mode"] != "user":
-        pytest.skip(f"no user namespaces for others here: {seen['refusal']}")
+        pytest.skip(f"no user namespaces for others here: {seen['reason']}")
     return seen
 
 

@@ -34,7 +34,7 @@ def test_a_container_is_alone_and_this_process_stays_where_it_is(
         assert box.output == "1 tiny\n/"
         assert os.listdir(box.upper) == ["note"]
         assert [row[1] for row in box.namespaces().rows[:5]] == ["its own"] * 5
-        assert 0 < box.milliseconds == sum(step.milliseconds for step in box.steps)
+        assert 0 < box.milliseconds == sum(one.milliseconds for one in box.preparations)
         assert 0 < box.memory() < 64 << 20
     assert (os.getcwd(), socket.gethostname(), mount_table()) == (here, name, mounts)
 
@@ -53,7 +53,7 @@ def test_where_the_root_is_the_kernels_first_it_is_covered(
     with container.start_container(kernel_lab, [base], script) as box:
         assert box.output == "1\n.."
         assert os.listdir(box.upper) == ["note"]
-        assert box.steps[4].calls == "chdir, mount, chroot"
+        assert box.preparations[4].calls == "chdir, mount, chroot"
     assert mount_table() == before
 
 

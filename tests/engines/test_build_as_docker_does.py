@@ -84,6 +84,6 @@ def test_the_layers_are_dockers(docker: Docker, lab: Lab, directory: Path, name:
     assert [layer.size for layer in ours.layers] == [layer.size for layer in theirs.layers]
     for one, other in zip(ours.layers[1:], theirs.layers[1:], strict=True):
         assert shown(one) == shown(other)
-    ours_made = [layer is not None for _, layer in ours.steps()]
-    theirs_made = [layer is not None for _, layer in theirs.steps()]
+    ours_made = [layer is not None for _, layer in ours.instructions()]
+    theirs_made = [layer is not None for _, layer in theirs.instructions()]
     assert ours_made == theirs_made

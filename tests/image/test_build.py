@@ -61,7 +61,7 @@ def test_files_make_layers_and_the_rest_the_config(lab: Lab, base: Image):
         "Cmd": ["/bin/sh", "-c", "echo hi"],
     }
     assert len(built.image.layers) == len(built.layers) == 4
-    assert [layer is not None for _, layer in built.image.steps()][-3:] == [False] * 3
+    assert [layer is not None for _, layer in built.image.instructions()][-3:] == [False] * 3
 
 
 def test_a_run_sees_the_image_as_its_root(lab: Lab, base: Image):
@@ -243,7 +243,7 @@ def test_a_run_that_changes_nothing_makes_no_layer(lab: Lab, base: Image):
         built = made(lab, base, "RUN true")
         assert (len(built.layers), notes(built)[1]) == (1, "nothing changed")
         assert built.steps[1].cached == cached
-        assert built.image.steps()[-1] == ("RUN true", None)
+        assert built.image.instructions()[-1] == ("RUN true", None)
 
 
 def test_an_argument_that_is_used_counts_for_the_cache(lab: Lab, base: Image):

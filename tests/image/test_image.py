@@ -44,7 +44,7 @@ def test_what_is_loaded_is_what_was_saved(lab: Lab, web: Overlay, directory: Pat
     image = Image.from_layers([web.lower[0], web.commit("v2")], config={"Cmd": ["/bin/sh"]})
     loaded = Image.load(image.save(directory / name, **FORMATS[name]))  # type: ignore[arg-type]
     assert loaded.config == {"Cmd": ["/bin/sh"]}
-    assert [words for words, _ in loaded.steps()] == ["base", "v2"]
+    assert [words for words, _ in loaded.instructions()] == ["base", "v2"]
     assert [layer.diff_id for layer in loaded.layers] == [one.diff_id for one in image.layers]
     again = lab.mount("again", lower=loaded.unpack(lab))
     # The root is not a layer's, as the root of upper is none of an image's.

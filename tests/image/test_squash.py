@@ -73,7 +73,7 @@ def test_a_squashed_image_keeps_what_to_run_and_its_history(lab: Lab):
     image, _ = stacked(lab, "rm a")
     small = image.squash(lab, keep=1)
     assert small.config == {"Cmd": ["sh"]}
-    assert [(words, layer is None) for words, layer in small.steps()] == [
+    assert [(words, layer is None) for words, layer in small.instructions()] == [
         ("base", False),
         ("layer0", True),
         ("squash of 1 above 1", False),
@@ -83,7 +83,7 @@ def test_a_squashed_image_keeps_what_to_run_and_its_history(lab: Lab):
 def test_a_flat_image_has_neither(lab: Lab):
     image, _ = stacked(lab, "rm a")
     flat = image.flatten(lab)
-    assert (flat.config, [words for words, _ in flat.steps()]) == ({}, ["import"])
+    assert (flat.config, [words for words, _ in flat.instructions()]) == ({}, ["import"])
 
 
 @pytest.mark.parametrize("keep", [-1, 2, 99])

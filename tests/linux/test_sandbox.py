@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from overlaylab import Lab, Overlay
-from overlaylab.backends.probe import refusal
+from overlaylab.backends.probe import unsuitable
 from overlaylab.linux import sandbox, syscalls
 
 from ..helpers import eventually, kinds, processes, python, tree
@@ -322,7 +322,7 @@ def test_another_lab_has_another_tmp(web: Overlay):
 def in_tmp() -> Iterator[Path]:
     """A directory in the machine's own /tmp, in which labs can live."""
     with tempfile.TemporaryDirectory(prefix="overlaylab-tests-", dir="/tmp") as name:
-        if reason := refusal(name):
+        if reason := unsuitable(name):
             pytest.skip(f"no labs in /tmp: {reason}")
         yield Path(name)
 

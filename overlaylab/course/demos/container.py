@@ -50,7 +50,7 @@ _numbers = itertools.count()
 
 
 @dataclass(frozen=True)
-class Step:
+class Preparation:
     """What was done, with which calls, and how many milliseconds it took."""
 
     what: str
@@ -62,30 +62,32 @@ class Container:
     """A running container. It ends with its ``with`` block, or by :meth:`close`.
 
     Attributes:
-        steps (list[Step]): what it took to start it.
+        preparations (list[Preparation]): what it took to start it.
         upper (Path): the directory that takes its writes.
         output (str): what it printed first.
     """
 
-    def __init__(self, process: subprocess.Popen[bytes], steps: list[Step], upper: Path) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], preparations: list[Preparation], upper: Path
+    ) -> None:
         self._process = process
-        self.steps = steps
+        self.preparations = preparations
         self.upper = upper
         self.output = ""
 
     @property
     def milliseconds(self) -> float:
         """From nothing to the first output."""
-        return sum(step.milliseconds for step in self.steps)
+        return sum(one.milliseconds for one in self.preparations)
 
     def plan(self) -> Table:
-        """The steps, without their times."""
-        rows = [(str(n), step.what, step.calls) for n, step in enumerate(self.steps, 1)]
+        """The preparations, without their times."""
+        rows = [(str(n), one.what, one.calls) for n, one in enumerate(self.preparations, 1)]
         return Table(rows)
 
     def times(self) -> Table:
-        """The steps and how long each took."""
-        rows = [(step.what, f"{step.milliseconds:.2f} ms") for step in self.steps]
+        """The preparations, and how long each took."""
+        rows = [(one.what, f"{one.milliseconds:.2f} ms") for one in self.preparations]
         return Table([*rows, ("all together", f"{self.milliseconds:.2f} ms")])
 
     def memory(self) -> int:
@@ -189,30 +191,31 @@ def fastest_start(lab: Lab, lower: Sequence[Layer], starts: int = 5) -> float:
 
 
 def _start(lower: list[str], home: Path, script: str, name: str) -> Container:
-    steps: list[Step] = []
+    preparations: list[Preparation] = []
 
     @contextmanager
-    def step(what: str, *calls: str) -> Iterator[list[str]]:
+    def prepare(what: str, *calls: str) -> Iterator[list[str]]:
         begin, made = time.perf_counter(), [*calls]
         yield made
-        steps.append(Step(what, ", ".join(made), (time.perf_counter() - begin) * 1000))
+        milliseconds = (time.perf_counter() - begin) * 1000
+        preparations.append(Preparation(what, ", ".join(made), milliseconds))
 
     upper, work, merged = parts = [home / part for part in ("upper", "work", "merged")]
-    with step("an upper of its own", "mkdir"):
+    with prepare("an upper of its own", "mkdir"):
         for part in parts:
             part.mkdir(parents=True)
-    with step("namespaces of its own", "unshare"):
+    with prepare("namespaces of its own", "unshare"):
         syscalls.unshare(_NAMESPACES)
         mount.make_private()
-    with step("a name of its own", "sethostname"):
+    with prepare("a name of its own", "sethostname"):
         socket.sethostname(name)
-    with step("the image's layers below upper") as calls:
+    with prepare("the image's layers below upper") as calls:
         mount.mount_overlay(str(merged), mount.Request(lower, str(upper), str(work)))
         new = "fsopen, fsconfig, fsmount, move_mount"
         calls.append("mount" if mount.working_way == "mount(2)" else new)
-    with step("merged becomes /") as calls:
+    with prepare("merged becomes /") as calls:
         calls.append(_become_root(merged))
-    with step("the program", "clone, execve, up to its first line"):
+    with prepare("the program", "clone, execve, up to its first line"):
         process = subprocess.Popen(
             ["/bin/sh", "-c", f"{script}\nprintf '\\0'\nread -r _"],
             stdin=subprocess.PIPE,
@@ -221,7 +224,7 @@ def _start(lower: list[str], home: Path, script: str, name: str) -> Container:
             env={"PATH": "/bin:/usr/bin:/sbin:/usr/sbin"},
             close_fds=False,  # exec closes them anyway, and there is no /proc to list them
         )
-        container = Container(process, steps, upper)
+        container = Container(process, preparations, upper)
         text = _read(process)
     while text and not text.endswith(b"\0"):
         chunk = _read(process)

@@ -31,7 +31,7 @@ class Growth:
         """Run `script` in a new container on the image, and commit the container.
 
         Returns:
-            This step's row.
+            This row.
 
         Raises:
             ShellFailed: the script did not work; nothing was committed.

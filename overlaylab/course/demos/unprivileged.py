@@ -14,7 +14,7 @@ import os, stat, sys
 from overlaylab.linux import namespaces
 entered = namespaces.enter(rootless=True)
 if entered.mode != "user":
-    sys.exit(entered.refusal)
+    sys.exit(entered.reason)
 from overlaylab import Lab
 from overlaylab.course import refusal
 lab = Lab("unprivileged", backend="kernel")

@@ -247,19 +247,19 @@ class Vfs:
         place = self.seen(path)
         if name in ("create", "mkdir"):
             if place is not None:
-                raise _refusal(errno.EEXIST)
+                raise _failure(errno.EEXIST)
             self._call(name, self._fs, path)
             return
         if place is None:
-            raise _refusal(errno.ENOENT)
+            raise _failure(errno.ENOENT)
         if name == "chmod":
             self._call(name, self._fs, path, argument)
         elif name == "rmdir":
             if not place.is_dir():
-                raise _refusal(errno.ENOTDIR)
+                raise _failure(errno.ENOTDIR)
             self._call(name, self._fs, path)
         elif place.is_dir():
-            raise _refusal(errno.EISDIR)
+            raise _failure(errno.EISDIR)
         elif name == "unlink":
             self._call(name, self._fs, path)
         else:
@@ -270,9 +270,9 @@ class Vfs:
         for parent in with_parents(path)[:-1]:
             place = self.seen(parent)
             if place is None:
-                raise _refusal(errno.ENOENT)
+                raise _failure(errno.ENOENT)
             if not place.is_dir():
-                raise _refusal(errno.ENOTDIR)
+                raise _failure(errno.ENOTDIR)
 
     def _write(self, path: str, how: str, text: str) -> None:
         opened = self._call("open_to_write", self._fs, path, how)
@@ -288,13 +288,13 @@ class Vfs:
         self._walk(new)
         target = self.seen(new)
         if source is None:
-            raise _refusal(errno.ENOENT)
+            raise _failure(errno.ENOENT)
         if old == new:
             return
         if target is not None and target.is_dir():
-            raise _refusal(errno.ENOTEMPTY if old.startswith(f"{new}/") else errno.EISDIR)
+            raise _failure(errno.ENOTEMPTY if old.startswith(f"{new}/") else errno.EISDIR)
         self._call("rename", self._fs, old, new)
 
 
-def _refusal(number: int) -> OSError:
+def _failure(number: int) -> OSError:
     return OSError(number, os.strerror(number))
