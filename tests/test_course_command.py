@@ -510,7 +510,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of an environment with the wheel, the course's packages and nbval."""
     place = tmp_path_factory.mktemp("environment")
-    uv("venv", "--quiet", "--python", sys.executable, place / "venv")
+    # Another Python than that of the tests: WHEEL_PYTHON=python3.13 pytest -k wheel
+    python = os.environ.get("WHEEL_PYTHON", sys.executable)
+    uv("venv", "--quiet", "--python", python, place / "venv")
     packages = (f"overlaylab[course] @ {wheel.as_uri()}", "nbval")
     lock = ("--constraint", ROOT / "requirements.lock")
     uv("pip", "install", "--quiet", "--python", place / "venv/bin/python", *lock, *packages)

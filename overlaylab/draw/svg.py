@@ -327,10 +327,25 @@ def _look(cell: Cell) -> dict[str, str]:
 
 @functools.cache
 def engine() -> str | None:
-    """The program that draws: ``dot`` on PATH, else graphviz-pure's; None if there is neither."""
-    found = shutil.which("dot") or shutil.which("graphviz-pure")
+    """The program that draws: ``dot`` on PATH, else graphviz-pure's; None if there is neither.
+
+    A ``dot`` may lack the layout that is asked of it: since Graphviz 14 Debian has ``neato`` in a
+    package of its own. So each is tried with an empty graph.
+    """
     # A kernel's PATH need not have the directory of its own Python's scripts.
-    return found or shutil.which("graphviz-pure", path=sysconfig.get_path("scripts"))
+    scripts = sysconfig.get_path("scripts")
+    places = (("dot", None), ("graphviz-pure", None), ("graphviz-pure", scripts))
+    found = filter(None, (shutil.which(name, path=path) for name, path in places))
+    return next(filter(_has_neato, found), None)
+
+
+def _has_neato(program: str) -> bool:
+    return _run(program, "graph {}").returncode == 0
+
+
+def _run(program: str, source: str) -> subprocess.CompletedProcess[str]:
+    command = [program, "-Kneato", "-Tsvg"]
+    return subprocess.run(command, input=source, capture_output=True, encoding="utf-8")
 
 
 def svg(source: str, words: str) -> str | None:
@@ -345,9 +360,9 @@ def svg(source: str, words: str) -> str | None:
     program = engine()
     if program is None:
         return None
-    drawn = subprocess.run(
-        [program, "-Kneato", "-Tsvg"], input=source.encode(), capture_output=True, check=True
-    ).stdout.decode()
+    done = _run(program, source)
+    done.check_returncode()
+    drawn = done.stdout
     element = drawn[drawn.index("<svg") :].rstrip()
     # Comments name the engine's version; titles pop up as "c1_0" under the mouse.
     element = re.sub(r"<!--.*?-->\s*|<title>.*?</title>\s*", "", element, flags=re.DOTALL)

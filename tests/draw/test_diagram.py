@@ -263,6 +263,18 @@ def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> s
     return program
 
 
+@pytest.mark.skipif(not ENGINES["graphviz-pure"], reason="no graphviz-pure here")
+def test_a_dot_without_the_layout_is_passed_over(directory: Path, monkeypatch: pytest.MonkeyPatch):
+    """As Debian's since Graphviz 14, where nobody installed what the package recommends."""
+    dot = directory / "dot"
+    dot.write_text("#!/bin/sh\necho no neato here >&2\nexit 1\n")
+    dot.chmod(0o755)
+    monkeypatch.setenv("PATH", str(directory), prepend=os.pathsep)
+    engine = svg.engine.__wrapped__()
+    assert engine
+    assert Path(engine).name == "graphviz-pure"
+
+
 def test_the_picture_has_a_label_for_every_cell(web: Overlay, engine: str):
     drawn = web.diagram("etc/motd", "bin/sh", "var/cache", "new.txt")
     labels = "etc/|motd|bin/|sh|var/|cache/|new.txt"
