@@ -18,7 +18,7 @@ from pathlib import Path
 
 from .backends.probe import _CANDIDATES, _ROOM, unsuitable
 from .doctor import doctor
-from .linux import mount, namespaces, sandbox, users
+from .linux import confine, mount, namespaces, users
 from .text import Table, printable
 
 #: Packages whose version can be to blame.
@@ -84,7 +84,7 @@ def _machine() -> Iterator[tuple[str, str]]:
     yield "overlayfs", f"{known};{values or ' no parameters'}"
     yield "security modules", _read("/sys/kernel/security/lsm")
     yield "security label", _read("/proc/self/attr/current").rstrip("\0")
-    yield "Landlock", f"ABI {sandbox.landlock_abi()}" if sandbox.landlock_abi() else "none"
+    yield "Landlock", f"ABI {confine.landlock_abi()}" if confine.landlock_abi() else "none"
     for name in _SETTINGS:
         yield name.replace("/", "."), _read(f"/proc/sys/{name}")
 

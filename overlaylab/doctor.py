@@ -10,7 +10,7 @@ from .backends.emulated import DIFFERENCES
 from .backends.probe import choose, has_data_only_layers, takes_user_xattrs
 from .draw.svg import engine
 from .errors import OverlaylabError
-from .linux import mount, namespaces, sandbox, users
+from .linux import confine, mount, namespaces, users
 from .text import Table
 
 
@@ -63,7 +63,7 @@ def _lacking(scratch: Path) -> list[tuple[str, str]]:
         "data-only layers (Linux 6.5; lesson 12)": (
             users.in_user_namespace() or has_data_only_layers(scratch)
         ),
-        "Landlock (Linux 5.13; shell cells have the other fence alone)": sandbox.landlock_abi() > 0,
+        "Landlock (Linux 5.13; shell cells have the other fence alone)": confine.landlock_abi() > 0,
     }
     missing = [what for what, there in found.items() if not there]
     return [("not there", "; ".join(missing))] if missing else []
@@ -76,8 +76,13 @@ def _ways() -> str:
 
 
 def _fenced(fences: list[str]) -> str:
-    if not fences:
+    if not {"mounts", "Landlock"} & {*fences}:
         return "not fenced: no Landlock"
-    # See linux/sandbox.py for what Landlock leaves out.
-    leak = "" if "mounts" in fences else ", which does not stop chmod, chown and touch"
-    return f"fenced by {' and '.join(fences)}{leak}"
+    # See linux/sandbox.py for what each leaves out.
+    leaks = []
+    if "mounts" not in fences:
+        leaks.append("chmod, chown and touch")
+    if "mounts" not in fences and "seccomp" not in fences:
+        leaks.append("connections to what listens on this machine")
+    rest = f", not against {' or '.join(leaks)}" if leaks else ""
+    return f"fenced by {', '.join(fences)}{rest}"

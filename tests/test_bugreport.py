@@ -12,7 +12,7 @@ import pytest
 from overlaylab import bugreport
 from overlaylab.__main__ import main
 from overlaylab.doctor import doctor
-from overlaylab.linux import sandbox
+from overlaylab.linux import confine
 
 
 def rows() -> dict[str, str]:
@@ -24,7 +24,7 @@ def test_it_has_what_a_mount_and_a_fence_depend_on():
     assert found["overlaylab"] == metadata.version("overlaylab")
     assert found["kernel"].startswith(f"Linux {os.uname().release} ")
     assert found["distribution"]
-    assert found["Landlock"] in (f"ABI {sandbox.landlock_abi()}", "none")
+    assert found["Landlock"] in (f"ABI {confine.landlock_abi()}", "none")
     assert found["overlayfs"].startswith("known; ")
     assert "redirect_dir=" in found["overlayfs"]
     assert found["user map"] == " ".join(Path("/proc/self/uid_map").read_text().split())

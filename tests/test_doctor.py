@@ -9,7 +9,7 @@ import pytest
 from overlaylab.backends.probe import has_data_only_layers
 from overlaylab.doctor import doctor
 from overlaylab.draw import svg
-from overlaylab.linux import mount, namespaces, sandbox
+from overlaylab.linux import confine, mount, namespaces, sandbox
 
 from .rights import LINUX, REAL_ROOT
 
@@ -28,7 +28,7 @@ def test_it_has_a_line_for_each_thing_that_the_course_needs():
 def test_it_says_what_an_older_kernel_has_not(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("overlaylab.doctor.takes_user_xattrs", lambda path: False)
     monkeypatch.setattr("overlaylab.doctor.has_data_only_layers", lambda path: False)
-    monkeypatch.setattr(sandbox, "landlock_abi", lambda: 0)
+    monkeypatch.setattr(confine, "landlock_abi", lambda: 0)
     monkeypatch.setattr(mount, "working_way", "mount(2)")
     said = rows()["not there"]
     for lesson in ("03", "08 and 09", *(["12"] if REAL_ROOT else [])):
@@ -58,10 +58,13 @@ def test_it_says_where_labs_live_and_on_what_filesystem(home):
 
 
 def test_it_names_the_fences(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sandbox, "landlock_abi", lambda: 7)
-    assert rows()["shell cells"] == "fenced by mounts and Landlock"
-    monkeypatch.setattr(sandbox, "landlock_abi", lambda: 0)
-    assert rows()["shell cells"] == "fenced by mounts"
+    monkeypatch.setattr(confine, "landlock_abi", lambda: 7)
+    assert rows()["shell cells"] == "fenced by mounts, Landlock, seccomp"
+    monkeypatch.setattr(sandbox, "mounts_work", lambda: False)
+    leaks = "not against chmod, chown and touch"
+    assert rows()["shell cells"] == f"fenced by Landlock, seccomp, {leaks}"
+    monkeypatch.setattr(confine, "landlock_abi", lambda: 0)
+    assert rows()["shell cells"] == "not fenced: no Landlock"
 
 
 def test_it_tells_if_nothing_can_draw(monkeypatch: pytest.MonkeyPatch):

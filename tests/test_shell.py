@@ -80,8 +80,7 @@ def test_in_a_read_only_mount_it_runs_and_cannot_write(lab: Lab):
     view = lab.mount("view", lower=[lab.layer("a", {"x": "1"}), lab.layer("b")], upper=False)
     result = view.sh("cat x; touch y")
     assert result.stdout == "1"
-    refusals = {"kernel": "Read-only file system", "emulated": "Permission denied"}
-    assert refusals[lab.backend.name] in result.stderr
+    assert "Read-only file system" in result.stderr or "Permission denied" in result.stderr
     assert not (view.merged / "y").exists()
     assert result.changes == []
 

@@ -67,4 +67,4 @@ class Backend(Protocol):
         """
 
     def fences(self) -> list[str]:
-        """What keeps a script from writing elsewhere; see :func:`.sandbox.kinds`."""
+        """What keeps a script from doing harm elsewhere; see :func:`.sandbox.kinds`."""

@@ -140,7 +140,7 @@ class EmulatedBackend:
 
     def fences(self) -> list[str]:
         """See :meth:`.Backend.fences`."""
-        return sandbox.kinds(mounts=False)
+        return sandbox.kinds()
 
 
 def _as_the_kernel_would(lower: Sequence[Path], upper: Path | None) -> MountError | None:
@@ -266,7 +266,7 @@ class EmulatedMount:
     ) -> sandbox.Finished:
         """See :meth:`.Mount.run`."""
         sealed = self.upper is None
-        fence = sandbox.Fence(self.merged, str(tmp), mounts=False, read_only=sealed, root=root)
+        fence = sandbox.Fence(self.merged, str(tmp), read_only=sealed, root=root)
         return sandbox.run(script, fence, timeout)
 
     def _fill(self, target: str, places: Sequence[Place]) -> None:

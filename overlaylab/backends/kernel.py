@@ -56,7 +56,7 @@ class KernelBackend:
 
     def fences(self) -> list[str]:
         """See :meth:`.Backend.fences`."""
-        return sandbox.kinds(mounts=True)
+        return sandbox.kinds()
 
 
 class KernelMount:
@@ -85,7 +85,7 @@ class KernelMount:
         self, script: str, tmp: Path, timeout: float, root: sandbox.Root | None = None
     ) -> sandbox.Finished:
         """See :meth:`.Mount.run`."""
-        fence = sandbox.Fence(str(self._merged), str(tmp), mounts=True, root=root)
+        fence = sandbox.Fence(str(self._merged), str(tmp), root=root)
         return sandbox.run(script, fence, timeout)
 
     def unmount(self, *, force: bool = False) -> None:

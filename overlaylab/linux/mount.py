@@ -351,17 +351,28 @@ def set_read_only(target: str, read_only: bool) -> None:
     Raises:
         OSError: with the kernel's errno.
     """
-    try:
-        _set_attributes(target, 0, read_only)
-    except OSError:
-        found = [one for one in mounted() if one.target == target]
-        if not found:
-            raise
-        _remount(found[-1], read_only)
+    setting, clearing = (MS_RDONLY, 0) if read_only else (0, MS_RDONLY)
+    _change(target, setting, clearing)
+
+
+def set_writable(target: str, *, devices: bool = False) -> None:
+    """Let files be written through the mount at `target`, and no program get another's rights.
+
+    Args:
+        target: where something is mounted.
+        devices: device nodes work there, too.
+
+    Raises:
+        OSError: with the kernel's errno.
+    """
+    if devices:
+        _change(target, MS_NOSUID, MS_RDONLY | MS_NODEV)
+    else:
+        _change(target, MS_NOSUID | MS_NODEV, MS_RDONLY)
 
 
 def set_all_read_only() -> None:
-    """Let nobody write through any mount of this process's namespace.
+    """Let nobody write, and no device work, through any mount of this process's namespace.
 
     By mount_setattr(2), or where the kernel (before 5.12) or a filter does not know it by mount(2)
     for each mount.
@@ -369,16 +380,29 @@ def set_all_read_only() -> None:
     Raises:
         OSError: with the kernel's errno; some may be read-only then.
     """
+    setting = MS_RDONLY | MS_NOSUID | MS_NODEV
     try:
-        _set_attributes("/", _AT_RECURSIVE, True)
+        _set_attributes("/", _AT_RECURSIVE, setting, 0)
     except OSError:
         for one in mounted():
-            _remount(one, True)
+            _remount(one, setting, 0)
 
 
-def _set_attributes(path: str, flags: int, read_only: bool) -> None:
-    """mount_setattr(2); its struct is four 64-bit numbers, of what is set and what is cleared."""
-    setting, clearing = (_MOUNT_ATTR_RDONLY, 0) if read_only else (0, _MOUNT_ATTR_RDONLY)
+def _change(target: str, setting: int, clearing: int) -> None:
+    try:
+        _set_attributes(target, 0, setting, clearing)
+    except OSError:
+        found = [one for one in mounted() if one.target == target]
+        if not found:
+            raise
+        _remount(found[-1], setting, clearing)
+
+
+def _set_attributes(path: str, flags: int, setting: int, clearing: int) -> None:
+    """mount_setattr(2); its struct is four 64-bit numbers, of what is set and what is cleared.
+
+    Its attributes for ro, nosuid and nodev have the values of mount(2)'s flags.
+    """
     words = [word.to_bytes(8, sys.byteorder) for word in (setting, clearing, 0, 0)]
     attributes = b"".join(words)
     syscalls.syscall(
@@ -391,12 +415,11 @@ def _set_attributes(path: str, flags: int, read_only: bool) -> None:
     )
 
 
-def _remount(one: Mounted, read_only: bool) -> None:
+def _remount(one: Mounted, setting: int, clearing: int) -> None:
     """The same by mount(2), which takes away the flags that it is not given."""
-    kept = {"nosuid": MS_NOSUID, "nodev": MS_NODEV, "noexec": MS_NOEXEC}
-    flags = sum(kept.get(word, 0) for word in one.flags)
-    flags |= MS_REMOUNT | MS_BIND | (MS_RDONLY if read_only else 0)
-    syscalls.mount(None, one.target, None, flags)
+    kept = {"ro": MS_RDONLY, "nosuid": MS_NOSUID, "nodev": MS_NODEV, "noexec": MS_NOEXEC}
+    flags = sum(kept.get(word, 0) for word in one.flags) & ~clearing
+    syscalls.mount(None, one.target, None, flags | setting | MS_REMOUNT | MS_BIND)
 
 
 def unmount(target: str, *, detach: bool = False) -> None:

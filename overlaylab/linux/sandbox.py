@@ -1,15 +1,17 @@
 """Shell scripts behind a fence: they may write beneath one directory and in a private /tmp.
 
-Two fences, each of which the other completes:
+Three fences, each of which the others complete:
 
-- *mounts*: the script gets a mount namespace in which everything else is read-only. This
-  stops every change, chmod and chown included, but needs the right to mount.
-- *Landlock* (Linux 5.13; 5.19 for moves between directories): needs no right, and keeps a
-  script run by root from undoing the first fence or writing to a device. It does not cover
+- *mounts*: the script gets namespaces of its own, in which everything else is read-only, no device
+  works but the harmless ones, and there is neither a network nor another process. This stops every
+  change, chmod and chown included, but needs the right to mount.
+- *Landlock* (Linux 5.13; 5.19 for moves between directories): needs no right. It does not cover
   chmod, chown, times and xattrs (Documentation/userspace-api/landlock.rst).
+- *a filter of system calls* (seccomp(2)): needs no right. It keeps the first fence from being
+  undone, and is the only one that stops a script from talking to what listens on this machine.
 
-Namespaces and Landlock rules belong to a thread. Each script is started from a thread of
-its own that puts both in place and dies with them; no code runs between fork and exec.
+All of it belongs to a thread. Each script is started from a thread of its own that puts the fences
+in place and dies with them; no code runs between fork and exec. See :mod:`.confine`.
 """
 
 from __future__ import annotations
@@ -17,12 +19,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
-import glob
 import os
 import selectors
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -31,7 +33,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import IO
 
-from . import mount, namespaces, syscalls, users
+from . import confine, mount, namespaces, orphans, syscalls, users
 
 #: Bytes kept of each of a script's two outputs.
 OUTPUT_LIMIT = 256 * 1024
@@ -46,8 +48,15 @@ _OWN = (
     | namespaces.CLONE_NEWIPC
 )
 
-_LANDLOCK_WITH_REFER = 2
-_HARMLESS_DEVICES = ("/dev/null", "/dev/zero", "/dev/full")
+#: What is in a script's /dev.
+_DESCRIPTORS = {
+    **{"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0"},
+    **{"stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2"},
+}
+_DEVICES = ("null", "zero", "full", "random", "urandom")
+
+#: Directories that no script gets to see, unless it works there: sockets of others lie in them.
+hidden = {"/run"}
 
 
 @dataclass(frozen=True)
@@ -72,16 +81,18 @@ class Fence:
     Attributes:
         writable: the directory it is started in (an overlay's merged).
         tmp: the directory it sees as /tmp, or finds in ``$TMPDIR``.
-        mounts: whether this process may mount: use the first fence too.
         read_only: the script may not write in `writable` either.
         root: the script sees `writable` as its ``/``; None if it sees this machine's.
+        network: it may use this machine's network.
+        mounts: put up the first fence, if this process may.
     """
 
     writable: str
     tmp: str
-    mounts: bool
     read_only: bool = False
     root: Root | None = None
+    network: bool = False
+    mounts: bool = True
 
 
 @dataclass(frozen=True)
@@ -94,14 +105,18 @@ class Finished:
     timed_out: bool
 
 
-def kinds(*, mounts: bool) -> list[str]:
-    """The fences that stand on this machine: ``"mounts"``, ``"Landlock"``, both or none."""
-    found = ["mounts"] if mounts and _mounts_work() else []
-    return [*found, "Landlock"] if landlock_abi() >= _LANDLOCK_WITH_REFER else found
+def kinds() -> list[str]:
+    """The fences that stand on this machine, of ``"mounts"``, ``"Landlock"``, ``"seccomp"``."""
+    stand = {
+        "mounts": mounts_work(),
+        "Landlock": confine.has_landlock(),
+        "seccomp": confine.has_filter(),
+    }
+    return [name for name, stands in stand.items() if stands]
 
 
 @functools.cache
-def _mounts_work() -> bool:
+def mounts_work() -> bool:
     """May a script have the mount fence? Tried in a thread, whose namespaces end with it.
 
     That an overlay can be mounted does not say so: a seccomp filter may know mount(2) and
@@ -112,17 +127,6 @@ def _mounts_work() -> bool:
     except OSError:
         return False
     return True
-
-
-@functools.cache
-def landlock_abi() -> int:
-    """The kernel's Landlock version; 0 where it has none."""
-    try:
-        import landlockpy
-
-        return landlockpy.abi_version()
-    except (ImportError, OSError):
-        return 0
 
 
 def run(script: str, fence: Fence, timeout: float) -> Finished:
@@ -140,23 +144,23 @@ def run(script: str, fence: Fence, timeout: float) -> Finished:
         OSError: the shell could not be started.
         KeyboardInterrupt: the script was killed first.
     """
-    # These start processes to find out, which behind the fence would be the first of the new
-    # PID namespace and end it.
-    landlock_abi()
+    # These start threads or processes to find out, which behind the fence would be the first of
+    # the new PID namespace and end it.
+    confine.has_landlock(), confine.has_filter()
     # A user namespace of ours knows one user; PRoot plays others, and needs its own /proc.
     other = fence.root is not None and fence.root.user != "0:0" and users.in_user_namespace()
-    if fence.mounts and (other or not _mounts_work()):
+    if fence.mounts and (other or not mounts_work()):
         fence = replace(fence, mounts=False)
-    prefix = [*_die_with_parent(), *(_without_powers() if fence.mounts else ())]
     started: Future[_Running] = Future()
-    command = [*prefix, *_shell(fence, script)]
-    try:
-        threading.Thread(target=_start, args=(command, fence, started), daemon=True).start()
-        running = started.result()
-        outputs, timed_out = _collect(running, timeout)
-    finally:
-        # An interrupt may have come before the script was there: then this waits for it.
-        started.add_done_callback(_end)
+    command = [*_die_with_parent(), *_shell(fence, script)]
+    with contextlib.nullcontext() if fence.mounts else orphans.adopted():
+        try:
+            threading.Thread(target=_start, args=(command, fence, started), daemon=True).start()
+            running = started.result()
+            outputs, timed_out = _collect(running, timeout)
+        finally:
+            # An interrupt may have come before the script was there: then this waits for it.
+            started.add_done_callback(_end)
     stdout, stderr = (output.decode(errors="replace") for output in outputs)
     return Finished(stdout, stderr, running.process.returncode, timed_out)
 
@@ -198,23 +202,24 @@ class _Running:
     process: subprocess.Popen[bytes]
     pipes: tuple[IO[bytes], IO[bytes]]
     ended: int  # readable when it has
-    mark: bytes | None  # in the environment of what it started, where that has to be searched
+    alone: bool  # in a PID namespace: the kernel ends with it what it started
 
 
 def _start(command: list[str], fence: Fence, started: Future[_Running]) -> None:
-    mark = None if fence.mounts else f"OVERLAYLAB_SCRIPT={os.urandom(16).hex()}"
     try:
         tmp = _enter(fence)
-        process = subprocess.Popen(
-            command,
-            cwd=fence.writable,
-            env={**_environment(fence, tmp), **dict([mark.split("=")] if mark else [])},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            umask=0o022,
-        )
+        with orphans.starting() as scripts:
+            process = subprocess.Popen(
+                command,
+                cwd=fence.writable,
+                env=_environment(fence, tmp),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                umask=0o022,
+            )
+            scripts.add(process.pid)
         assert process.stdout is not None
         assert process.stderr is not None
         pipes = (process.stdout, process.stderr)
@@ -222,10 +227,11 @@ def _start(command: list[str], fence: Fence, started: Future[_Running]) -> None:
         started.set_exception(error)
         return
     ended, ending = os.pipe()
-    started.set_result(_Running(process, pipes, ended, mark.encode() if mark else None))
+    started.set_result(_Running(process, pipes, ended, fence.mounts))
     # The script is to die with this process, and the kernel takes "parent" to mean the
     # thread that forked it (PR_SET_PDEATHSIG, prctl(2)): stay until it has ended.
     process.wait()
+    orphans.ended(process.pid)
     os.close(ending)
 
 
@@ -245,15 +251,6 @@ def _die_with_parent() -> tuple[str, ...]:
     return _if_it_works(find_program("setpriv"), "--pdeathsig", "KILL")
 
 
-def _without_powers() -> tuple[str, ...]:
-    """Root in a script keeps its power over files, and loses that over the machine's settings.
-
-    A mount fence does not stop ``date -s`` or ``ip link``.
-    """
-    powers = "-sys_time,-net_admin,-sys_module,-sys_boot,-sys_rawio"
-    return _if_it_works(find_program("setpriv"), "--bounding-set", powers)
-
-
 @functools.cache
 def _if_it_works(program: str | None, *options: str) -> tuple[str, ...]:
     """The command if it can start another one here; nothing if it cannot."""
@@ -266,40 +263,89 @@ def _if_it_works(program: str | None, *options: str) -> tuple[str, ...]:
 
 def _environment(fence: Fence, tmp: str) -> dict[str, str]:
     if fence.root is not None:
-        return dict(fence.root.environment)
+        # PRoot puts its loader there, and takes the variable out for the script.
+        return {**fence.root.environment, **({} if fence.mounts else {"PROOT_TMP_DIR": tmp})}
     path = os.environ.get("PATH", os.defpath)
     return {"PATH": path, "HOME": tmp, "TMPDIR": tmp, "LC_ALL": "C.UTF-8", "TERM": "dumb"}
 
 
 def _enter(fence: Fence) -> str:
-    """Put up the fence around the calling thread; return the path of its /tmp."""
-    tmp = fence.tmp
+    """Put up the fences around the calling thread; return the path of its /tmp."""
+    tmp, alone = fence.tmp, False
     if fence.mounts:
-        _make_all_read_only()
         if os.path.isdir("/tmp") and not fence.tmp.startswith("/tmp/"):
             tmp = "/tmp"
-        mount.bind(fence.tmp, tmp)
-        mount.set_read_only(tmp, False)
-        mount.set_read_only(fence.writable, False)
-        devices = os.path.join(fence.writable, "dev")
-        if fence.root is not None and os.path.isdir(devices) and not os.path.islink(devices):
-            _make_devices(devices)
-    if landlock_abi() >= _LANDLOCK_WITH_REFER:
-        # PRoot puts its loader into /tmp, which the script behind it does not see.
-        own = [tmp, "/tmp"] if fence.root is not None and not fence.mounts else [tmp]
-        _restrict(*own, *([] if fence.read_only else [fence.writable]))
+        alone = _enter_namespaces(fence, tmp)
+    if confine.has_landlock():
+        writable = [tmp] if fence.read_only else [tmp, fence.writable]
+        confine.restrict_files(*writable, network=alone or fence.network)
+    confine.drop_capabilities()
+    if confine.has_filter():
+        # PRoot traces what it starts. Without a PID namespace others could be traced as well.
+        traced = fence.mounts or fence.root is not None or confine.has_landlock()
+        confine.filter_calls(_families(fence, alone), traced=traced)
     return tmp
+
+
+def _enter_namespaces(fence: Fence, tmp: str) -> bool:
+    """Make all but the writable places read-only; return whether there is no network."""
+    _make_all_read_only()
+    alone = False
+    if not fence.network:
+        with contextlib.suppress(OSError):  # no more namespaces: then the filter has to do
+            syscalls.unshare(namespaces.CLONE_NEWNET)
+            alone = True
+            confine.start_loopback()
+    if os.path.isdir("/dev"):
+        _make_devices("/dev")
+    mount.bind(fence.tmp, tmp)
+    mount.set_writable(tmp)
+    if not os.path.ismount(fence.writable):
+        mount.bind(fence.writable, fence.writable)
+    if not fence.read_only:
+        mount.set_writable(fence.writable)
+    in_use = (fence.writable, fence.tmp, *os.environ.get("PATH", "").split(":"))
+    for directory in hidden:
+        if os.path.isdir(directory) and not any(f"{one}/".startswith(directory) for one in in_use):
+            mount.mount_tmpfs(directory)
+            mount.set_read_only(directory, True)
+    devices = os.path.join(fence.writable, "dev")
+    if fence.root is not None and os.path.isdir(devices) and not os.path.islink(devices):
+        _make_devices(devices)
+    return alone
+
+
+def _families(fence: Fence, alone: bool) -> set[int]:
+    """The sockets that a script may make.
+
+    Those with a path are in the directories that it sees, whoever listens there: they are only for
+    who sees an image alone.
+    """
+    inside = fence.mounts and fence.root is not None
+    paths = {socket.AF_UNIX} if inside else set()
+    network = {socket.AF_INET, socket.AF_INET6, socket.AF_NETLINK}
+    return {int(one) for one in paths | (network if alone or fence.network else set())}
 
 
 def _make_devices(directory: str) -> None:
     """Put the devices that every program expects over `directory`; upper gets nothing of it."""
-    mount.mount_tmpfs(directory)
-    os.chmod(directory, 0o755)
-    for name in ("null", "zero", "full", "random", "urandom"):
-        place = f"{directory}/{name}"
-        with open(place, "xb"):
-            pass
-        mount.bind(f"/dev/{name}", place)
+    with contextlib.ExitStack() as open_files:
+        sources = {}
+        # Those of this machine are out of sight if `directory` is /dev.
+        for name in (name for name in _DEVICES if os.path.exists(f"/dev/{name}")):
+            sources[name] = os.open(f"/dev/{name}", os.O_PATH | os.O_CLOEXEC)
+            open_files.callback(os.close, sources[name])
+        mount.mount_tmpfs(directory)
+        os.chmod(directory, 0o755)
+        for name, source in sources.items():
+            place = f"{directory}/{name}"
+            with open(place, "xb"):
+                pass
+            mount.bind(f"/proc/self/fd/{source}", place)
+            mount.set_writable(place, devices=True)
+    for name, target in _DESCRIPTORS.items():
+        os.symlink(target, f"{directory}/{name}")
+    mount.set_read_only(directory, True)
 
 
 def _make_all_read_only() -> None:
@@ -307,20 +353,6 @@ def _make_all_read_only() -> None:
     syscalls.unshare(_OWN)
     mount.make_private()
     mount.set_all_read_only()
-
-
-def _restrict(*writable: str) -> None:
-    from landlockpy import AccessFS, AccessNet, Ruleset, Scope
-
-    reading = AccessFS.EXECUTE | AccessFS.READ_FILE | AccessFS.READ_DIR
-    # Terminals and other devices are told what to do by ioctl; leave that alone.
-    handled = ~(reading | AccessFS.IOCTL_DEV)
-    with Ruleset(handled_fs=handled, handled_net=AccessNet.NONE, scoped=Scope.SIGNAL) as rules:
-        for path in writable:
-            rules.allow_path(path, handled)
-        for device in filter(os.path.exists, _HARMLESS_DEVICES):
-            rules.allow_path(device, AccessFS.WRITE_FILE | AccessFS.TRUNCATE)
-        rules.restrict()
 
 
 def _collect(script: _Running, timeout: float) -> tuple[list[bytes], bool]:
@@ -363,10 +395,6 @@ def _kill(script: _Running) -> None:
     """Kill the script and what it started; in a PID namespace the kernel does the second."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(script.process.pid, signal.SIGKILL)
-    if script.mark is None:
-        return
-    # Without a PID namespace a process may have left the session: its environment tells.
-    for path in glob.glob("/proc/[0-9]*/environ"):
-        with contextlib.suppress(OSError), open(path, "rb") as environment:
-            if script.mark in environment.read().split(b"\0"):
-                os.kill(int(path.split("/")[2]), signal.SIGKILL)
+    if not script.alone:
+        script.process.wait()
+        orphans.kill_all()

@@ -88,6 +88,35 @@ def unshare(flags: int) -> None:
     _checked(_libc().unshare(flags))
 
 
+def prctl(option: int, argument: int, more: int | bytes = 0) -> None:
+    """prctl(2), for the calling thread.
+
+    Raises:
+        OSError: with the kernel's errno.
+    """
+    last = ctypes.c_char_p(more) if isinstance(more, bytes) else ctypes.c_ulong(more)
+    numbers = (ctypes.c_ulong(argument), last, ctypes.c_ulong(0), ctypes.c_ulong(0))
+    _checked(_libc().prctl(option, *numbers))
+
+
+def capget(header: bytes, data: ctypes.Array[ctypes.c_char]) -> None:
+    """capget(2), for the calling thread.
+
+    Raises:
+        OSError: with the kernel's errno.
+    """
+    _checked(_libc().capget(header, data))
+
+
+def capset(header: bytes, data: bytes) -> None:
+    """capset(2), for the calling thread.
+
+    Raises:
+        OSError: with the kernel's errno.
+    """
+    _checked(_libc().capset(header, data))
+
+
 def mount_in(
     directory: str, source: str, target: str, fstype: str, flags: int, data: bytes
 ) -> None:

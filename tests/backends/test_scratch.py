@@ -12,7 +12,7 @@ import pytest
 from overlaylab import Lab
 from overlaylab.backends import probe
 from overlaylab.errors import BackendUnavailable, OverlaylabError, ScratchFull, ScratchRefused
-from overlaylab.linux import mount, sandbox, users
+from overlaylab.linux import confine, mount, users
 
 from ..helpers import ROOT, change, kinds, mount_table, names, python, tmpfs
 
@@ -344,7 +344,7 @@ def test_a_full_lab_can_be_closed(small_lab: Lab):
 
 
 def test_landlock_is_looked_for_once():
-    assert sandbox.landlock_abi() == sandbox.landlock_abi() >= 0
+    assert confine.landlock_abi() == confine.landlock_abi() >= 0
 
 
 def test_a_change_right_after_a_look_is_seen_whatever_the_clock_of_the_filesystem(directory: Path):

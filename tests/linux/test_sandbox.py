@@ -18,7 +18,7 @@ import pytest
 
 from overlaylab import Lab, Overlay
 from overlaylab.backends.probe import unsuitable
-from overlaylab.linux import sandbox, syscalls
+from overlaylab.linux import confine, sandbox, syscalls
 
 from ..helpers import eventually, kinds, processes, python, tree
 from ..rights import REAL_ROOT, marks_on_a_tmpfs
@@ -29,7 +29,7 @@ _REAL_SYSCALL = syscalls.syscall
 
 Run = Callable[[str], sandbox.Finished]
 
-has_landlock = sandbox.landlock_abi() >= 2
+has_landlock = confine.has_landlock()
 needs_landlock = pytest.mark.skipif(not has_landlock, reason="this kernel has no Landlock")
 
 
@@ -66,7 +66,7 @@ def fence(request: pytest.FixtureRequest) -> str:
 def run(web: Overlay, fence: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a script behind both fences, or behind one of them alone."""
     if fence.startswith("mounts"):
-        monkeypatch.setattr(sandbox, "landlock_abi", lambda: 0)
+        monkeypatch.setattr(confine, "landlock_abi", lambda: 0)
     if fence == "mounts by mount(2)":
         monkeypatch.setattr(syscalls, "syscall", before_mount_setattr)
     place = sandbox.Fence(str(web.merged), str(web.lab.tmp), mounts=fence != "landlock")
@@ -380,12 +380,14 @@ def test_an_interrupt_while_it_is_being_started_leaves_nothing(web: Overlay):
 
 
 def test_the_fences_that_stand_are_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(sandbox, "landlock_abi", lambda: 7)
-    assert sandbox.kinds(mounts=True) == ["mounts", "Landlock"]
-    assert sandbox.kinds(mounts=False) == ["Landlock"]
-    monkeypatch.setattr(sandbox, "landlock_abi", lambda: 1)  # it would forbid every mv
-    assert sandbox.kinds(mounts=True) == ["mounts"]
-    assert sandbox.kinds(mounts=False) == []
+    monkeypatch.setattr(confine, "landlock_abi", lambda: 7)
+    assert sandbox.kinds() == ["mounts", "Landlock", "seccomp"]
+    monkeypatch.setattr(sandbox, "mounts_work", lambda: False)
+    assert sandbox.kinds() == ["Landlock", "seccomp"]
+    monkeypatch.setattr(confine, "landlock_abi", lambda: 1)  # it would forbid every mv
+    assert sandbox.kinds() == ["seccomp"]
+    monkeypatch.setattr(confine, "has_filter", lambda: False)
+    assert sandbox.kinds() == []
 
 
 def test_a_shell_that_cannot_be_started_is_an_error(web: Overlay, monkeypatch: pytest.MonkeyPatch):

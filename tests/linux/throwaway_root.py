@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 from overlaylab import Lab
-from overlaylab.linux import mount, namespaces, sandbox, syscalls
+from overlaylab.linux import confine, mount, namespaces, sandbox, syscalls
 
 PROGRAMS = ("sh", "rm", "cat", "ls", "setpriv", "true")
 SACRIFICES = {
@@ -84,7 +84,7 @@ def main(root: Path) -> None:
             script, sandbox.Fence(fence.writable, fence.tmp, mounts=False), timeout
         )
     elif sys.argv[2].startswith("mounts"):
-        sandbox.landlock_abi = lambda: 0
+        confine.landlock_abi = lambda: 0
     if sys.argv[2] == "mounts by mount(2)":
         syscalls.MOUNT_SETATTR = -1  # ENOSYS
     with Lab("throwaway", scratch="/scratch") as lab:
