@@ -18,7 +18,7 @@ from pathlib import Path
 
 from .backends.probe import _CANDIDATES, _ROOM, unsuitable
 from .doctor import doctor
-from .linux import confine, mount, namespaces, users
+from .linux import confine, mount, namespaces
 from .text import Table, printable
 
 #: Packages whose version can be to blame.
@@ -133,7 +133,7 @@ def _public(text: str) -> str:
     """`text` without what is the user's own, on one line."""
     homes, private = {os.path.expanduser("~")}, {os.uname().nodename: "HOST"}
     with contextlib.suppress(KeyError):  # a user whom this machine does not list
-        user = pwd.getpwuid(users.outer_uid())
+        user = pwd.getpwuid(namespaces.outer_uid())
         homes.add(user.pw_dir)
         private[user.pw_name] = "USER"
     private.pop("root", None)  # everybody has that one

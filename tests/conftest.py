@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, settings
 
 from overlaylab import Lab
 from overlaylab.backends.probe import unsuitable
-from overlaylab.linux import mount, namespaces, users
+from overlaylab.linux import mount, namespaces
 from overlaylab.trees import remove_tree
 
 from .helpers import ROOT, children, eventually, mount_table
@@ -93,7 +93,7 @@ def session_directory() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def home(session_directory: Path) -> Path:
     """The directory in which the labs of this run appear and disappear."""
-    return session_directory / f"overlaylab-{users.outer_uid()}"
+    return session_directory / f"overlaylab-{namespaces.outer_uid()}"
 
 
 @pytest.fixture(scope="session", autouse=True)

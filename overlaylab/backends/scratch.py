@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from ..errors import ScratchRefused
-from ..linux import mount, users
+from ..linux import mount, namespaces
 from ..trees import remove_tree
 
 
@@ -25,7 +25,7 @@ def home(directory: str) -> Path:
         OSError: it cannot be made.
         ScratchRefused: somebody else has put something in its place.
     """
-    return own(Path(directory) / f"overlaylab-{users.outer_uid()}")
+    return own(Path(directory) / f"overlaylab-{namespaces.outer_uid()}")
 
 
 def own(path: Path) -> Path:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import bz2
 import hashlib
 import itertools
+import lzma
 import re
 import sys
 import zlib
@@ -21,6 +23,8 @@ Compression = Literal["none", "gzip", "zstd"]
 #: smaller when it is packed. Programs and texts become three to ten times smaller.
 _ALWAYS = 1 << 30
 _RATIO = 200
+#: The most that ``xz -9`` needs, and some.
+_XZ_MEMORY = 128 << 20
 
 
 @dataclass(frozen=True)
@@ -126,9 +130,18 @@ def decompress(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
     if first.startswith(b"\x1f\x8b"):
         yield from _bounded(_gunzip(rest), size)
     elif first.startswith(b"\x28\xb5\x2f\xfd"):
-        yield from _bounded(_unzstd(rest), size)
+        zstd = _zstd()
+        yield from _bounded(_streams(rest, zstd.ZstdDecompressor, zstd.ZstdError, "zstd"), size)
+    elif first.startswith(b"BZh"):  # this one and xz are for ADD: no image has such layers
+        yield from _bounded(_streams(rest, bz2.BZ2Decompressor, OSError, "bzip2"), size)
+    elif first.startswith(b"\xfd7zXZ\0"):
+        yield from _bounded(_streams(rest, _xz, lzma.LZMAError, "xz"), size)
     else:
         yield from rest
+
+
+def _xz() -> lzma.LZMADecompressor:
+    return lzma.LZMADecompressor(memlimit=_XZ_MEMORY)
 
 
 def _bounded(chunks: Iterator[bytes], size: int) -> Iterator[bytes]:
@@ -159,20 +172,32 @@ def _gunzip(chunks: Iterable[bytes]) -> Iterator[bytes]:
         raise BadImage("A layer's gzip data is cut short: get the image again.")
 
 
-def _unzstd(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    zstd = _zstd()
-    unpacking = zstd.ZstdDecompressor()
+def _streams(
+    chunks: Iterable[bytes], make: Callable[[], Any], error: type[Exception], name: str
+) -> Iterator[bytes]:
+    """Unpack zstd, bzip2 or xz, whose modules have the same interface.
+
+    Args:
+        chunks: the bytes.
+        make: gives what unpacks one stream; several may follow one another.
+        error: what it raises.
+        name: what it is called.
+
+    Raises:
+        BadImage: it is damaged.
+    """
+    unpacking = make()
     try:
         for chunk in chunks:
             while chunk or not (unpacking.eof or unpacking.needs_input):
-                if unpacking.eof:  # frames may follow one another
-                    chunk, unpacking = chunk or unpacking.unused_data, zstd.ZstdDecompressor()
+                if unpacking.eof:
+                    chunk, unpacking = chunk or unpacking.unused_data, make()
                 yield unpacking.decompress(chunk, CHUNK)
                 chunk = unpacking.unused_data if unpacking.eof else b""
-    except zstd.ZstdError as error:
-        raise BadImage(f"A layer is damaged ({error}): get the image again.") from None
+    except error as reason:
+        raise BadImage(f"A layer is damaged ({reason}): get the image again.") from None
     if not unpacking.eof:
-        raise BadImage("A layer's zstd data is cut short: get the image again.")
+        raise BadImage(f"A layer's {name} data is cut short: get the image again.")
 
 
 #: A JSON object, as it comes from a file of an image.

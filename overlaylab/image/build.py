@@ -7,6 +7,7 @@ far, and what is then in upper becomes the next layer. The others change the con
 from __future__ import annotations
 
 import copy
+import errno
 import fnmatch
 import hashlib
 import os
@@ -18,22 +19,23 @@ import stat
 import subprocess
 import tarfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..errors import BadDockerfile
+from ..errors import BadDockerfile, BadImage, OverlaylabError
 from ..lab import Lab
 from ..layer import Content, Layer, Stored, make_directories, write_content
 from ..linux.sandbox import Root
 from ..overlay import Overlay
 from ..text import Table, printable, shortened, size_text
-from ..trees import copy_entry, remove_tree
-from .blob import Json
+from ..trees import copy_attributes, copy_entry, remove_tree
+from .blob import Blob, Json, decompress
 from .dockerfile import Instruction, expand, json_list, parse, words
 from .image import Image
 from .model import ImageLayer, new_rest, time_text
+from .unpack import unpack
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 Work = Callable[[Overlay], object]
@@ -105,6 +107,7 @@ def build(
     images: Mapping[str, Image | Layer] | None = None,
     args: Mapping[str, str] | None = None,
     target: str | None = None,
+    network: bool = False,
 ) -> Build:
     """Build an image.
 
@@ -120,6 +123,7 @@ def build(
         images: what FROM and ``COPY --from`` may name.
         args: values for ARG.
         target: the stage to stop at.
+        network: RUN may use this machine's network.
 
     Raises:
         BadDockerfile: an instruction is not understood, or a command failed; with its line.
@@ -128,14 +132,25 @@ def build(
     known = _known.setdefault(lab, _Known())
     known.count += 1
     with _context(lab, context, known) as directory:
-        builder = _Builder(lab, known, directory, dict(images or {}), dict(args or {}))
+        builder = _Builder(lab, known, directory, dict(images or {}), dict(args or {}), network)
         for instruction in parse(dockerfile):
             if instruction.keyword == "FROM" and builder.is_at(target):
                 break
-            builder.do(instruction)
+            try:
+                builder.do(instruction)
+            except OverlaylabError:
+                raise
+            except (OSError, ValueError, OverflowError, RecursionError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
+                remedy = "make room" if _is_full(error) else "correct it"
+                raise instruction.error(f"it cannot be done ({reason})", remedy) from None
     if target is not None and not builder.is_at(target):
         raise BadDockerfile(f"The Dockerfile has no stage {target!r}: name one with FROM … AS.")
     return builder.result()
+
+
+def _is_full(error: Exception) -> bool:
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextmanager
@@ -189,12 +204,14 @@ class _Builder:
         context: Path,
         images: dict[str, Image | Layer],
         args: dict[str, str],
+        network: bool,
     ) -> None:
         self._lab = lab
         self._known = known
         self._context = context
         self._images = images
         self._args = args
+        self._network = network
         self._global: dict[str, str] = {}
         self._stages: list[_Stage] = []
         self._steps: list[BuildStep] = []
@@ -208,6 +225,8 @@ class _Builder:
         return target is not None and bool(self._stages) and self._find_stage(target) is self._now
 
     def result(self) -> Build:
+        if not self._stages:
+            raise BadDockerfile("The Dockerfile has no FROM: begin with the image to build on.")
         stage = self._now
         image = Image(stage.image_layers, stage.config, stage.history, new_rest(0))
         return Build(image, stage.layers[::-1], self._steps)
@@ -340,7 +359,8 @@ class _Builder:
         directory = stage.directory
 
         def work(web: Overlay) -> None:
-            root = Root(directory, env, _numbers(one, stage.config.get("User", ""), web.merged))
+            user = _numbers(one, stage.config.get("User", ""), web.merged)
+            root = Root(directory, env, user, self._network)
             try:
                 done = web.run(script, _TIMEOUT, root)
             except PermissionError as error:
@@ -399,11 +419,34 @@ class _Builder:
                 if file.is_dir():
                     _copy_into(file, web.merged, path, mode, owner)
                 elif one.keyword == "ADD" and tarfile.is_tarfile(file):
-                    _unpack(one, file, target)
+                    self._unpack(one, file, web.merged, path)
                 else:
                     _copy_file(file, target / file.name if into else target, mode, owner)
 
         self._layer(one, work, *(_content_of(file) for file in files))
+
+    def _unpack(self, one: Instruction, archive: Path, root: Path, path: str) -> None:
+        """Lay what is in an archive over `path` of the image.
+
+        It is unpacked beside the image first, where no link leads anywhere.
+        """
+        blob = Blob(archive, 0, archive.stat().st_size)
+        listed: set[str] = set()
+
+        def fill(place: Path) -> None:
+            chunks = decompress(blob.chunks(), blob.size)
+            listed.update(unpack(chunks, str(place), marks=False))
+
+        self._known.count += 1
+        try:
+            staged = self._lab.new_layer(f"add{self._known.count}-of-builds", fill)
+        except BadImage as error:
+            what = f"{archive.name} cannot be unpacked ({str(error).rstrip('.')})"
+            raise one.error(what, "make it again") from None
+        try:
+            _lay_over(staged.path, "", root, path, listed, {})
+        finally:
+            self._lab.remove_layer(staged.name)
 
     @contextmanager
     def _mounted(self, stage: _Stage) -> Iterator[Overlay]:
@@ -565,12 +608,14 @@ def _copy_into(
             _copy_file(child, target / child.name, mode, owner)
 
 
-def _copy_file(source: Path, target: Path, mode: int | None, owner: tuple[int, int]) -> None:
+def _copy_file(source: Path, target: Path, mode: int | None, owner: tuple[int, int] | None) -> None:
+    """Copy a file with the given mode and owner; with its own, where one is None."""
     _make_directory(target.parent)
     if os.path.lexists(target):
         remove_tree(str(target))
     copy_entry(str(source), str(target))
-    _set_owner(target, owner)
+    if owner is not None:
+        _set_owner(target, owner)
     if mode is not None and not target.is_symlink():
         target.chmod(mode)
 
@@ -580,37 +625,38 @@ def _set_owner(place: Path, owner: tuple[int, int]) -> None:
         os.chown(place, *owner, follow_symlinks=False)
 
 
-def _unpack(one: Instruction, archive: Path, target: Path) -> None:
-    _make_directory(target)
-    try:
-        with tarfile.open(archive) as opened:
-            # The filter "tar" comes with 3.11.4 (Debian 12 has 3.11.2), and lets hard links out.
-            opened.extraction_filter = lambda member, _: member
-            opened.extractall(target, _kept_inside(opened, target), numeric_owner=True)
-    except (tarfile.TarError, OSError) as error:
-        raise one.error(f"{archive.name} cannot be unpacked ({error})", "make it again") from None
+def _lay_over(
+    staged: Path, part: str, root: Path, path: str, listed: Collection[str], made: dict[int, Path]
+) -> None:
+    """Copy what is in the directory `part` of an unpacked archive into `path` of the image.
 
-
-def _kept_inside(opened: tarfile.TarFile, target: Path) -> Iterator[tarfile.TarInfo]:
-    """The members of an archive, each looked at when those before it are there, links and all.
-
-    Names lose their first ``/``, and modes the bits for set-user-ID and for others' writing, as
-    with Python's filter ``"tar"``.
-
-    Raises:
-        tarfile.ReadError: one would write, or link to something, outside.
+    Args:
+        staged: where the archive was unpacked.
+        part: which directory of it.
+        root: the image; its links lead to where they would in a container.
+        path: where in it.
+        listed: the directories whose attributes the archive says.
+        made: inode number → its first copy, for hard links.
     """
-    root = os.path.realpath(target)
-    for member in opened:
-        member.name = member.name.lstrip("/")
-        if member.islnk():
-            member.linkname = member.linkname.lstrip("/")
-        for path in (member.name, *([member.linkname] if member.islnk() else [])):
-            place = os.path.realpath(os.path.join(root, path))
-            if os.path.commonpath((root, place)) != root:
-                raise tarfile.ReadError(f"{member.name!r} would be outside the destination")
-        member.mode &= 0o755
-        yield member
+    target = _inside(root, path)
+    if target.exists() and not target.is_dir():
+        remove_tree(str(target))
+    _make_directory(target)
+    for child in sorted((staged / part).iterdir()):
+        place = target / child.name
+        status = child.lstat()
+        if stat.S_ISDIR(status.st_mode):
+            below = f"{part}/{child.name}" if part else child.name
+            _lay_over(staged, below, root, f"{path}/{child.name}", listed, made)
+        elif status.st_ino in made:
+            if os.path.lexists(place):
+                remove_tree(str(place))
+            os.link(made[status.st_ino], place, follow_symlinks=False)
+        else:
+            _copy_file(child, place, None, None)
+            made[status.st_ino] = place
+    if part in listed:
+        copy_attributes(str(staged / part), str(target))
 
 
 def _content_of(place: Path) -> str:

@@ -14,7 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import BadDockerfile
+from ..text import printable, shortened
 
+#: How many characters of an instruction, and of what is wrong with it, an error shows.
+_INSTRUCTION, _REASON = 200, 2000
 KNOWN = (
     *("FROM", "COPY", "ADD", "RUN", "WORKDIR", "ENV", "ARG", "USER", "LABEL", "CMD"),
     *("ENTRYPOINT", "EXPOSE", "VOLUME"),
@@ -43,7 +46,9 @@ class Instruction:
 
     def error(self, why: str, remedy: str) -> BadDockerfile:
         """What is wrong with it, as a sentence."""
-        return BadDockerfile(f"Line {self.line} of the Dockerfile, {self.text!r}: {why}: {remedy}.")
+        text = shortened(printable(self.text), _INSTRUCTION)
+        why = shortened(printable(why), _REASON)
+        return BadDockerfile(f"Line {self.line} of the Dockerfile, '{text}': {why}: {remedy}.")
 
     def flags(self, *known: str) -> tuple[dict[str, str], str]:
         """The options at the beginning (``--chmod=755``), and what follows them.
@@ -82,7 +87,11 @@ def parse(text: str) -> list[Instruction]:
     from dockerfile_parse import DockerfileParser
 
     logging.getLogger("dockerfile_parse").setLevel(logging.ERROR)
-    parser = DockerfileParser(fileobj=io.BytesIO(text.encode()))
+    try:
+        lines = io.BytesIO(text.encode())
+    except UnicodeEncodeError:
+        raise BadDockerfile("The Dockerfile has half a character: write it anew.") from None
+    parser = DockerfileParser(fileobj=lines)
     found = [
         Instruction(one["startline"] + 1, one["instruction"].upper(), one["value"])
         for one in parser.structure

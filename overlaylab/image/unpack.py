@@ -9,7 +9,7 @@ import contextlib
 import errno
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from ..errors import BadImage
@@ -44,10 +44,15 @@ def unpack_layers(image: Parts, lab: Lab, prefix: str) -> list[Layer]:
 
 
 def _filler(layer: ImageLayer, below: Sequence[Layer], count: Count) -> Callable[[Path], None]:
-    return lambda path: unpack(counted(layer.chunks(), count), str(path), below)
+    def fill(path: Path) -> None:
+        unpack(counted(layer.chunks(), count), str(path), below)
+
+    return fill
 
 
-def unpack(chunks: Iterable[bytes], target: str, below: Sequence[Layer] = ()) -> None:
+def unpack(
+    chunks: Iterable[bytes], target: str, below: Sequence[Layer] = (), *, marks: bool = True
+) -> Collection[str]:
     """Make the empty directory `target` the layer that a tar holds.
 
     Whiteouts and opaque marks become overlayfs's own. Left out are devices, which an
@@ -59,16 +64,20 @@ def unpack(chunks: Iterable[bytes], target: str, below: Sequence[Layer] = ()) ->
         chunks: the tar, cut anywhere.
         target: the directory.
         below: the layers beneath it, the top one first.
+        marks: names that begin with ``.wh.`` are whiteouts and opaque marks, as in a layer.
+
+    Returns:
+        The directories that the tar lists, and does not merely need.
 
     Raises:
         BadImage: an entry is not what an honest tar has; `target` is then of no use.
         OSError: the filesystem refused.
     """
-    maker = _Maker(target, below)
+    maker = _Maker(target, below, marks=marks)
     try:
         for entry, data in read_tar(chunks):
             maker.add(entry, data)
-        maker.finish()
+        return maker.finish()
     except OSError as error:
         if error.errno not in (errno.ENAMETOOLONG, errno.EMLINK, errno.EFBIG, errno.EINVAL):
             raise
@@ -81,9 +90,10 @@ def unpack(chunks: Iterable[bytes], target: str, below: Sequence[Layer] = ()) ->
 class _Maker:
     """A directory that is being filled from a tar."""
 
-    def __init__(self, target: str, below: Sequence[Layer]) -> None:
+    def __init__(self, target: str, below: Sequence[Layer], *, marks: bool) -> None:
         self._target = target
         self._below = below
+        self._marks = marks
         #: Real directories, made here: nothing else can be in their place.
         self._directories = {""}
         self._attributes: dict[str, TarEntry] = {}
@@ -94,7 +104,7 @@ class _Maker:
         if entry.kind == "device" or (entry.name == "" and entry.kind != "directory"):
             return
         self._make_parents(entry.parent, entry)
-        if entry.is_mark:
+        if entry.is_mark and self._marks:
             self._mark(entry)
             return
         place = f"{self._target}/{entry.path}" if entry.path else self._target
@@ -115,7 +125,7 @@ class _Maker:
             return
         _set_attributes(place, entry)
 
-    def finish(self) -> None:
+    def finish(self) -> Collection[str]:
         """Give the directories their attributes, the deepest first, now that they are full."""
         for path in sorted(self._directories, reverse=True):
             place = f"{self._target}/{path}" if path else self._target
@@ -123,6 +133,7 @@ class _Maker:
                 _set_attributes(place, self._attributes[path])
             elif path and (same := self._shown_below(path)):
                 copy_attributes(same, place)
+        return self._attributes
 
     def _shown_below(self, path: str) -> str | None:
         """The directory that the layers below show at `path`, if they do."""
@@ -182,15 +193,15 @@ class _Maker:
         place = f"{self._target}/{path}"
         if not path or not os.path.lexists(place):
             return
-        remove_tree(place)
+        # What is beneath is asked of the disk: a look at all that was made, for each that is made
+        # again, would let a small tar take hours.
+        for directory, below, files in os.walk(place) if path in self._directories else ():
+            inside = directory.removeprefix(f"{self._target}/")
+            self._directories.discard(inside)
+            self._attributes.pop(inside, None)
+            self._whiteouts.difference_update(f"{inside}/{name}" for name in [*below, *files])
         self._whiteouts.discard(path)
-        if path not in self._directories:
-            return
-        self._whiteouts = {w for w in self._whiteouts if not w.startswith(f"{path}/")}
-        gone = {one for one in self._directories if f"{one}/".startswith(f"{path}/")}
-        self._directories -= gone
-        for one in gone:
-            self._attributes.pop(one, None)
+        remove_tree(place)
 
     def _link(self, entry: TarEntry, place: str) -> None:
         parent = entry.link.rpartition("/")[0]

@@ -6,7 +6,7 @@ import errno
 import os
 from dataclasses import dataclass
 
-from . import mount, syscalls
+from . import mount, syscalls, users
 
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWIPC = 0x00020000, 0x04000000, 0x08000000
 CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = 0x10000000, 0x20000000, 0x40000000
@@ -68,3 +68,12 @@ def _attempt(mode: str, flags: int, uid: int = 0, gid: int = 0) -> Entered:
 def _write(path: str, text: str) -> None:
     with open(path, "w") as file:
         file.write(text)
+
+
+def outer_uid() -> int:
+    """The user id that files made here have outside this user namespace."""
+    inside = os.getuid()
+    for first, outside, length in users.uid_map():
+        if first <= inside < first + length:
+            return outside + inside - first
+    return inside

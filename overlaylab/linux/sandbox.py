@@ -67,11 +67,13 @@ class Root:
         directory: where in it the script starts.
         environment: its variables, all of them.
         user: numbers, ``"uid:gid"``.
+        network: it may use this machine's network.
     """
 
     directory: str
     environment: Mapping[str, str]
     user: str = "0:0"
+    network: bool = False
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,6 @@ class Fence:
         tmp: the directory it sees as /tmp, or finds in ``$TMPDIR``.
         read_only: the script may not write in `writable` either.
         root: the script sees `writable` as its ``/``; None if it sees this machine's.
-        network: it may use this machine's network.
         mounts: put up the first fence, if this process may.
     """
 
@@ -91,8 +92,12 @@ class Fence:
     tmp: str
     read_only: bool = False
     root: Root | None = None
-    network: bool = False
     mounts: bool = True
+
+    @property
+    def network(self) -> bool:
+        """May the script use this machine's network?"""
+        return self.root is not None and self.root.network
 
 
 @dataclass(frozen=True)

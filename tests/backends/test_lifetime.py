@@ -249,7 +249,7 @@ def test_a_rootless_process_is_root_in_a_user_namespace():
         "import os\n"
         "outside = os.getuid()\n"
         "print(namespaces.enter(rootless=True).mode, users.in_user_namespace())\n"
-        "print(os.getuid(), users.outer_uid() == outside)\n"
+        "print(os.getuid(), namespaces.outer_uid() == outside)\n"
     )
     assert python("-c", code).stdout.split() == ["user", "True", "0", "True"]
 

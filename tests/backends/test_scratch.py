@@ -12,7 +12,7 @@ import pytest
 from overlaylab import Lab
 from overlaylab.backends import probe
 from overlaylab.errors import BackendUnavailable, OverlaylabError, ScratchFull, ScratchRefused
-from overlaylab.linux import confine, mount, users
+from overlaylab.linux import confine, mount, namespaces
 
 from ..helpers import ROOT, change, kinds, mount_table, names, python, tmpfs
 
@@ -25,7 +25,7 @@ def test_labs_live_where_they_are_told_to(directory: Path):
     with Lab("test", backend="kernel", scratch=directory) as lab:
         assert lab.path.is_relative_to(directory)
         assert lab.mount("web", lower=[lab.layer("base", {"x": ""})]).tree().rows
-    assert names(directory) == [f"overlaylab-{users.outer_uid()}/"]
+    assert names(directory) == [f"overlaylab-{namespaces.outer_uid()}/"]
 
 
 def test_the_place_may_be_given_as_text_and_relative(
@@ -51,7 +51,7 @@ def test_the_place_may_have_any_name(directory: Path, name: str):
 
 def test_trying_a_place_leaves_nothing_in_it(directory: Path):
     assert probe.unsuitable(str(directory)) is None
-    assert names(directory) == [f"overlaylab-{users.outer_uid()}/"]
+    assert names(directory) == [f"overlaylab-{namespaces.outer_uid()}/"]
 
 
 def test_a_tmpfs_will_do(directory: Path):
@@ -118,7 +118,7 @@ def test_a_filesystem_without_xattrs_is_refused(directory: Path):
 
 def test_a_place_that_has_somebody_elses_link_in_it_is_refused(directory: Path):
     (directory / "elsewhere").mkdir()
-    link = directory / f"overlaylab-{users.outer_uid()}"
+    link = directory / f"overlaylab-{namespaces.outer_uid()}"
     link.symlink_to(directory / "elsewhere")
     assert "belongs to somebody else" in refused(directory)
     assert names(directory / "elsewhere") == []

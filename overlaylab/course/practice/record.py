@@ -9,9 +9,11 @@ what the environment variable ``OVERLAYLAB_PROGRESS`` names::
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
+import stat
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +21,8 @@ from pathlib import Path
 from ...errors import OverlaylabError
 
 _VERSION = 1
+#: Bytes of a record; a learner has fewer than a thousandth of it.
+_MOST = 1 << 20
 
 
 def place() -> Path:
@@ -33,9 +37,20 @@ def place() -> Path:
 def read() -> dict[str, str]:
     """What is done, and when: exercise (``"03.1"``) or quiz (``"03.quiz"``) → a time (ISO 8601)."""
     try:
-        return _parse(place().read_bytes())
+        return _parse(_content(place()))
     except OSError:
         return {}
+
+
+def _content(path: Path) -> bytes:
+    """What is in the file; of a pipe, a device, or what is too long for a record: nothing."""
+    # Whoever opens a pipe waits, without this, until somebody writes to it.
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
+        return file.read(_MOST)
 
 
 def _parse(content: bytes) -> dict[str, str]:
@@ -54,7 +69,7 @@ def add(name: str) -> None:
     is noted: an exercise is done all the same.
     """
     with contextlib.suppress(OSError), _locked() as path:
-        content = path.read_bytes() if path.exists() else b""
+        content = _content(path) if path.exists() else b""
         done = _parse(content)
         if content and not done:
             path.replace(path.with_name(path.name + ".broken"))
@@ -67,7 +82,9 @@ def _locked() -> Iterator[Path]:
     """The file, while no other kernel writes it."""
     path = place()
     path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path.with_name(path.name + ".lock"), "w") as lock:
+    lock_path = path.with_name(path.name + ".lock")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC
+    with open(os.open(lock_path, flags, 0o644), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield path
 
