@@ -35,7 +35,8 @@ _TAG = "org.opencontainers.image.ref.name"
 
 _MOST_OF_JSON = 8 << 20
 _MOST_OF_MEMBERS = 100_000
-_MOST_OF_LAYERS = 4096
+#: As many lowers as overlayfs takes (ovl_params.h, OVL_MAX_STACK); Docker stops at 127.
+_MOST_OF_LAYERS = 500
 #: Indexes may point to indexes, but not for ever.
 _DEEPEST = 4
 

@@ -50,6 +50,11 @@ class ImageLayer:
         return f"ImageLayer({self.name!r})"
 
     @property
+    def known_id(self) -> str:
+        """The digest of the tar if it need not be read for that, else ``""``."""
+        return self._diff_id or ""
+
+    @property
     def diff_id(self) -> str:
         """The digest of the tar (OCI image-spec, config.md, "Layer DiffID")."""
         if self._diff_id is None:

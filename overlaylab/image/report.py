@@ -218,9 +218,14 @@ def report(image: Parts, *, dive: bool) -> Report:
     """See :meth:`.Image.report`."""
     made_by = [words for words, layer in image.instructions() if layer is not None]
     view, figures = _View(), DiveFigures() if dive else None
+    # A small file may name a layer hundreds of times: it is read once.
+    times = Counter(layer.known_id for layer in image.layers)
+    again: dict[str, list[TarEntry]] = {}
     with progress("reading the layers") as count:
         for layer, words in zip(image.layers, made_by, strict=True):
-            entries = list(layer.entries(count))
+            entries = again.get(layer.known_id) or list(layer.entries(count))
+            if layer.known_id and times[layer.known_id] > 1:
+                again[layer.known_id] = entries
             view.add(entries, layer.name, words)
             if figures is not None:
                 figures.add(entries)
