@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import functools
 import html
+import os
 import re
 import shutil
 import subprocess
-import sysconfig
+import sys
 import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -332,15 +333,18 @@ def engine() -> str | None:
     A ``dot`` may lack the layout that is asked of it: since Graphviz 14 Debian has ``neato`` in a
     package of its own. So each is tried with an empty graph.
     """
-    # A kernel's PATH need not have the directory of its own Python's scripts.
-    scripts = sysconfig.get_path("scripts")
-    places = (("dot", None), ("graphviz-pure", None), ("graphviz-pure", scripts))
-    found = filter(None, (shutil.which(name, path=path) for name, path in places))
-    return next(filter(_has_neato, found), None)
+    # A kernel's PATH need not have the directory of its own Python's programs.
+    own = os.path.dirname(sys.executable)
+    places = (("dot", None), ("graphviz-pure", None), ("graphviz-pure", own))
+    found = (shutil.which(name, path=path) for name, path in places)
+    return next((one for one in found if one is not None and _has_neato(one)), None)
 
 
 def _has_neato(program: str) -> bool:
-    return _run(program, "graph {}").returncode == 0
+    try:
+        return _run(program, "graph {}").returncode == 0
+    except OSError:  # no process can be started here
+        return False
 
 
 def _run(program: str, source: str) -> subprocess.CompletedProcess[str]:

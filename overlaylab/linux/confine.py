@@ -112,7 +112,7 @@ def has_landlock() -> bool:
 @functools.cache
 def has_filter() -> bool:
     """Is the filter known for this machine's calls, and does the kernel take one? Tried."""
-    if platform.machine() not in MACHINES:
+    if sys.platform != "linux" or platform.machine() not in MACHINES:
         return False
     try:
         syscalls.in_thread(lambda: filter_calls(frozenset()))

@@ -26,6 +26,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Mapping
@@ -158,7 +159,9 @@ def run(script: str, fence: Fence, timeout: float) -> Finished:
         fence = replace(fence, mounts=False)
     started: Future[_Running] = Future()
     command = [*_die_with_parent(), *_shell(fence, script)]
-    with contextlib.nullcontext() if fence.mounts else orphans.adopted():
+    # By their filters orphans are known.
+    adopting = not fence.mounts and confine.has_filter()
+    with orphans.adopted() if adopting else contextlib.nullcontext():
         try:
             threading.Thread(target=_start, args=(command, fence, started), daemon=True).start()
             running = started.result()
@@ -284,7 +287,8 @@ def _enter(fence: Fence) -> str:
     if confine.has_landlock():
         writable = [tmp] if fence.read_only else [tmp, fence.writable]
         confine.restrict_files(*writable, network=alone or fence.network)
-    confine.drop_capabilities()
+    if sys.platform == "linux":
+        confine.drop_capabilities()
     if confine.has_filter():
         # PRoot traces what it starts. Without a PID namespace others could be traced as well.
         traced = fence.mounts or fence.root is not None or confine.has_landlock()
@@ -400,6 +404,6 @@ def _kill(script: _Running) -> None:
     """Kill the script and what it started; in a PID namespace the kernel does the second."""
     with contextlib.suppress(ProcessLookupError):
         os.killpg(script.process.pid, signal.SIGKILL)
-    if not script.alone:
+    if not script.alone and confine.has_filter():
         script.process.wait()
         orphans.kill_all()
