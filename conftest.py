@@ -44,8 +44,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def _impossible(config: pytest.Config) -> tuple[str, ...]:
     """The tags of cells that cannot run where these notebooks are run."""
     rootless = "rootless" in (config.option.nbval_kernel_name or "")
-    if _backend(rootless) == "emulated":
-        return ("kernel-only", "root-only", *(() if _fenced() else ("fence",)))
+    backend, *fences = _backend(rootless)
+    if backend == "emulated":
+        fenced = {"mounts", "Landlock"} & {*fences}
+        return ("kernel-only", "root-only", *(() if fenced else ("fence",)))
     if rootless or os.getuid() != 0:
         return ("root-only", *_newer_kernels())
     return _newer_kernels() if _disks() else ("disk-only", *_newer_kernels())
@@ -74,24 +76,17 @@ def _reason(tag: str) -> str:
 
 
 @functools.cache
-def _fenced() -> bool:
-    """Can anything keep a script of the stand-in in its place?"""
-    from overlaylab.linux import sandbox
-
-    return bool(sandbox.kinds(mounts=False))
-
-
-@functools.cache
-def _backend(rootless: bool) -> str:
-    """What a kernel will choose here: found out as it does, in a process of its own."""
+def _backend(rootless: bool) -> list[str]:
+    """What a kernel will choose here, and its fences: found out as it does, in its own process."""
     script = (
         "from overlaylab.linux import namespaces\n"
         f"namespaces.enter(rootless={rootless})\n"
         "from overlaylab.backends.probe import choose\n"
-        "print(choose().backend.name)"
+        "backend = choose().backend\n"
+        "print(backend.name, *backend.fences())"
     )
     command = [sys.executable, "-c", script]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
 
 
 @functools.cache

@@ -303,7 +303,7 @@ def test_other_errors_keep_their_traceback(cell: Kernel):
 
 UNFENCED = """
 from overlaylab.linux import sandbox
-_kinds, sandbox.kinds = sandbox.kinds, lambda *, mounts: []
+_kinds, sandbox.kinds = sandbox.kinds, lambda: []
 bare = Lab("bare", backend="emulated")
 one = bare.mount("one", lower=[bare.layer("base", {"x": "1"})])
 """
