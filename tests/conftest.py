@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib.util
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Container, Iterator
 from pathlib import Path
@@ -18,7 +22,7 @@ from overlaylab.backends.probe import unsuitable
 from overlaylab.linux import mount, namespaces
 from overlaylab.trees import remove_tree
 
-from .helpers import ROOT, children, eventually, mount_table
+from .helpers import ROOT, children, eventually, mount_table, somebody
 
 _PR_SET_CHILD_SUBREAPER = 36
 
@@ -33,7 +37,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 #: fills a disk. ``make quick`` leaves them out.
 SLOW = {
     *("against_the_kernel", "binder", "build", "cli", "container_root", "course_command"),
-    *("diagram", "differential", "exercises", "filesystems", "hostile_images", "kernel"),
+    *("diagram", "differential", "escapes", "exercises", "filesystems", "hostile_images", "kernel"),
     *("lifetime", "own_overlay", "pages", "probe_matrix", "progress", "sandbox", "scratch"),
     *("shell", "squash", "stacks", "start", "static_faces", "unprivileged", "widgets", "workflows"),
 }
@@ -169,3 +173,32 @@ def directory(session_directory: Path) -> Iterator[Path]:
     path.chmod(0o755)
     yield path
     remove_tree(str(path))
+
+
+@pytest.fixture(scope="session")
+def interpreter() -> str:
+    """A Python that everybody may run: root's own may be in a directory that is root's."""
+    check = "import sys; sys.exit(sys.version_info < (3, 11))"
+    found = [shutil.which(f"python3{minor}", path="/usr/bin:/usr/local/bin") for minor in
+             ("", ".11", ".12", ".13", ".14")]  # fmt: skip
+    for program in filter(None, [sys.executable, *found]):
+        # By a shell, which has no right left with which setpriv may still look it up.
+        script = f"{os.path.realpath(program)} -c '{check}'"
+        command = [*somebody(65534), "sh", "-c", script]
+        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
+            return program
+    pytest.skip("no Python of 3.11 or newer that another user may run")
+
+
+@pytest.fixture(scope="session")
+def package() -> Iterator[Path]:
+    """A copy of the package, and of the library it needs, that everybody may read."""
+    directory = Path(tempfile.mkdtemp(prefix="overlaylab-package-", dir="/var/tmp"))
+    directory.chmod(0o755)
+    for name in ("overlaylab", "landlockpy"):
+        spec = importlib.util.find_spec(name)
+        assert spec is not None
+        source = Path(spec.origin).parent
+        shutil.copytree(source, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+    yield directory
+    shutil.rmtree(directory)

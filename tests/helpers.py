@@ -132,6 +132,12 @@ def children() -> dict[int, str]:
     return found
 
 
+def somebody(user: int) -> list[str]:
+    """The command that starts another one as `user`, without any right."""
+    ids = [f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+    return ["setpriv", *ids, "--no-new-privs", "--inh-caps=-all", "--ambient-caps=-all"]
+
+
 def lacking(what: str, reason: str) -> NoReturn:
     """Skip the test for want of a peer; in CI, where there must be one, fail it."""
     words = f"needs {what}: {reason}"

@@ -23,7 +23,7 @@ import platform
 import socket
 import struct
 import sys
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from . import syscalls
 
@@ -69,6 +69,14 @@ OF_ITSELF = {
     **{"sched_setscheduler": (144, 119), "sched_setattr": (314, 274)},
     **{"migrate_pages": (256, 238), "move_pages": (279, 239)},
 }
+#: The same, where the first argument says what the second is: a process, a group, a user.
+OF_A_KIND = {"setpriority": (141, 140), "ioprio_set": (251, 30)}
+_PROCESS = {"setpriority": 0, "ioprio_set": 1}
+#: Calls that make what outlives a script, unless it has a namespace for that (ipc_namespaces(7)).
+SHARED = {
+    **{"shmget": (29, 194), "semget": (64, 190), "msgget": (68, 186), "mq_open": (240, 180)},
+}
+TRACING = {"ptrace": (101, 117)}
 #: Calls of which some arguments are forbidden.
 LOOKED_INTO = {
     **{"socket": (41, 198), "ioctl": (16, 29), "clone": (56, 220), "clone3": (435, 435)},
@@ -121,17 +129,19 @@ def has_filter() -> bool:
     return True
 
 
-def filter_calls(families: Collection[int], *, traced: bool = True) -> None:
+def filter_calls(families: Collection[int], *, traced: bool = True, alone: bool = True) -> None:
     """Refuse the calls that no script may make (seccomp(2)).
 
     Args:
         families: of sockets that may be made (socket(2)); a pair of them always may.
         traced: may it trace the processes that it starts?
+        alone: has it namespaces of its own?
 
     Raises:
         OSError: the kernel takes no filter.
     """
-    code = _filter(platform.machine(), families, traced=traced)
+    refused = {**FORBIDDEN, **({} if traced else TRACING), **({} if alone else SHARED)}
+    code = _filter(platform.machine(), families, refused)
     instructions = b"".join(struct.pack("HBBI", *one) for one in code)
     buffer = ctypes.create_string_buffer(instructions)
     program = struct.pack("HP", len(code), ctypes.addressof(buffer))
@@ -139,17 +149,22 @@ def filter_calls(families: Collection[int], *, traced: bool = True) -> None:
     syscalls.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, program)
 
 
-def _filter(machine: str, families: Collection[int], *, traced: bool) -> _Code:
-    column, name = MACHINES[machine]
-    code: _Code = [(_LOAD, 0, 0, _MACHINE), (_EQUAL, 1, 0, name), *_fail(errno.EPERM)]
+def _filter(
+    machine: str, families: Collection[int], refused: Mapping[str, tuple[int, int]]
+) -> _Code:
+    column, audit = MACHINES[machine]
+    code: _Code = [(_LOAD, 0, 0, _MACHINE), (_EQUAL, 1, 0, audit), *_fail(errno.EPERM)]
     code += [(_LOAD, 0, 0, _NUMBER)]
     if machine == "x86_64":
         code += [(_AT_LEAST, 0, 1, _X32), *_fail(errno.ENOSYS)]
-    of_others = {} if traced else {"ptrace": (101, 117)}
-    for numbers in {**FORBIDDEN, **of_others}.values():
+    for numbers in refused.values():
         code += _at(numbers[column], _fail(errno.EPERM))
     for numbers in OF_ITSELF.values():
         code += _at(numbers[column], [*_argument(0), *_if_equal([0]), *_fail(errno.EPERM)])
+    for name, numbers in OF_A_KIND.items():
+        kind = [*_argument(0), (_EQUAL, 1, 0, _PROCESS[name]), *_fail(errno.EPERM)]
+        itself = [*_argument(1), *_if_equal([0]), *_fail(errno.EPERM)]
+        code += _at(numbers[column], [*kind, *itself])
     socket_, ioctl, clone, clone3 = (numbers[column] for numbers in LOOKED_INTO.values())
     code += _at(socket_, [*_argument(0), *_if_equal(sorted(families)), *_fail(errno.EACCES)])
     typing = [one for number in _TERMINALS for one in ((_EQUAL, 0, 1, number), *_fail(errno.EPERM))]

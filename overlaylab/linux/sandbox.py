@@ -292,7 +292,7 @@ def _enter(fence: Fence) -> str:
     if confine.has_filter():
         # PRoot traces what it starts. Without a PID namespace others could be traced as well.
         traced = fence.mounts or fence.root is not None or confine.has_landlock()
-        confine.filter_calls(_families(fence, alone), traced=traced)
+        confine.filter_calls(_families(fence, alone), traced=traced, alone=fence.mounts)
     return tmp
 
 

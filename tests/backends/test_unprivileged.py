@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +14,7 @@ import pytest
 
 from overlaylab.backends.probe import unsuitable
 
-from ..helpers import mounts_anywhere
+from ..helpers import mounts_anywhere, somebody
 from ..rights import REAL_ROOT, since
 
 NOBODY = 65534
@@ -28,37 +26,6 @@ pytestmark = [
 ]
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def somebody(user: int) -> list[str]:
-    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups", "--no-new-privs"]
-
-
-@pytest.fixture(scope="module")
-def interpreter() -> str:
-    """A Python that everybody may run: root's own may be in a directory that is root's."""
-    check = "import sys; sys.exit(sys.version_info < (3, 11))"
-    found = [shutil.which(f"python3{minor}", path="/usr/bin:/usr/local/bin") for minor in
-             ("", ".11", ".12", ".13", ".14")]  # fmt: skip
-    for program in filter(None, [sys.executable, *found]):
-        command = [*somebody(NOBODY), program, "-c", check]
-        if subprocess.run(command, capture_output=True, check=False).returncode == 0:
-            return program
-    pytest.skip("no Python of 3.11 or newer that another user may run")
-
-
-@pytest.fixture(scope="module")
-def package() -> Iterator[Path]:
-    """A copy of the package, and of the library it needs, that everybody may read."""
-    directory = Path(tempfile.mkdtemp(prefix="overlaylab-package-", dir="/var/tmp"))
-    directory.chmod(0o755)
-    for name in ("overlaylab", "landlockpy"):
-        spec = importlib.util.find_spec(name)
-        assert spec is not None
-        source = Path(spec.origin).parent
-        shutil.copytree(source, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
-    yield directory
-    shutil.rmtree(directory)
 
 
 @pytest.fixture(params=[NOBODY, 1000])

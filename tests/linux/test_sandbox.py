@@ -22,7 +22,9 @@ from overlaylab.linux import confine, sandbox, syscalls
 
 from ..helpers import eventually, kinds, processes, python, tree
 from ..rights import REAL_ROOT, marks_on_a_tmpfs
+from .escapes import ATTRIBUTES, WRITES, filled
 
+PYTHON = os.path.realpath(sys.executable)
 ROOT_SCRIPT = Path(__file__).with_name("throwaway_root.py")
 
 _REAL_SYSCALL = syscalls.syscall
@@ -80,51 +82,10 @@ def before_mount_setattr(number: int, *arguments: syscalls.Argument) -> int:
     return _REAL_SYSCALL(number, *arguments)
 
 
-def python_line(statement: str) -> str:
-    """A script for what no program of a small system does."""
-    return f"{os.path.realpath(sys.executable)} -I -c 'import os; {statement}'"
-
-
-#: What a learner, or a script from the net, may try; ``{out}`` is not theirs.
-WRITES = {
-    "overwrite a file": "echo x > {out}/etc/passwd",
-    "append to a file": "echo x >> {out}/etc/passwd",
-    "truncate a file": "truncate -s 1 {out}/etc/passwd",
-    "write into a file's middle": "echo x | dd of={out}/etc/passwd conv=notrunc",
-    "edit a file in place": "sed -i s/root/me/ {out}/etc/passwd",
-    "write through a link of its own": "ln -s {out}/etc/passwd link; echo x > link",
-    "write through ..": "p=$(pwd | sed 's,[^/]*,..,g'); echo x > $p/{out}/etc/passwd",
-    "make a file": "echo x > {out}/etc/new",
-    "make a directory": "mkdir {out}/etc/new",
-    "make a link": "ln -s x {out}/etc/new",
-    "make a pipe": "mkfifo {out}/etc/new",
-    "link its own file outside": "ln file {out}/etc/new",
-    "link a file of outside": "ln {out}/etc/passwd {out}/etc/new",
-    "move its own file outside": "mv file {out}/etc/new",
-    "move a file of outside in": "mv {out}/etc/passwd mine",
-    "rename a file of outside": "mv {out}/etc/passwd {out}/etc/renamed",
-    "remove a file": "rm -f {out}/etc/passwd",
-    "remove a directory": "rm -rf {out}/etc",
-    "remove everything": "rm -rf {out}/*",
-    "remove everything from above": "cd {out} && rm -rf *",
-    "replace a file": "cp file {out}/etc/passwd",
-    "unpack an archive": "tar cf - file | tar xf - -C {out}",
-}
-
-#: Landlock does not cover these (Documentation/userspace-api/landlock.rst).
-ATTRIBUTES = {
-    "change a mode": "chmod 777 {out}/etc/passwd",
-    "change modes all over": "chmod -R 0 {out}",
-    "change an owner": "chown $(id -u):$(id -g) {out}/etc/passwd",
-    "change times": "touch {out}/etc/passwd",
-    "set an xattr": python_line('os.setxattr("{out}/etc/passwd", "user.x", b"x")'),
-}
-
-
 @pytest.mark.parametrize("script", WRITES.values(), ids=WRITES.keys())
 def test_each_fence_alone_stops_every_write(outside: Path, run: Run, script: str):
     before = fingerprint(outside)
-    done = run(script.format(out=outside))
+    done = run(filled(script, {"out": outside, "python": PYTHON}))
     assert fingerprint(outside) == before
     assert done.stderr
 
@@ -133,7 +94,7 @@ def test_each_fence_alone_stops_every_write(outside: Path, run: Run, script: str
 @pytest.mark.parametrize("fence", ["both", "mounts"], indirect=True)
 def test_the_fence_of_mounts_stops_changes_of_attributes(outside: Path, run: Run, script: str):
     before = fingerprint(outside)
-    done = run(script.format(out=outside))
+    done = run(filled(script, {"out": outside, "python": PYTHON}))
     assert fingerprint(outside) == before
     assert done.stderr
 
@@ -145,7 +106,7 @@ def test_the_fence_of_mounts_stops_changes_of_attributes(outside: Path, run: Run
 )
 def test_a_refusal_is_explained(web: Overlay, outside: Path, script: str):
     before = fingerprint(outside)
-    result = web.sh(script.format(out=outside))
+    result = web.sh(filled(script, {"out": outside, "python": PYTHON}))
     assert fingerprint(outside) == before
     assert "only inside merged and in /tmp" in result.note
     assert result.note in repr(result)

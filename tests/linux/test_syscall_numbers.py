@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from overlaylab.course import filesystems
-from overlaylab.linux import mount, namespaces, sandbox, syscalls
+from overlaylab.linux import confine, mount, namespaces, sandbox, syscalls
 
 from ..backends.test_probe_matrix import TOOLS
 from ..helpers import lacking
@@ -64,6 +64,17 @@ def test_the_calls_that_the_probes_tests_refuse_are_the_ones_they_name(column: i
     numbers = header(table)
     for name, both in tools["NUMBERS"].items():
         assert both[column] == numbers.get(f"__NR_{name}", -1), name
+
+
+@pytest.mark.parametrize(("column", "table"), [(0, X86_64), (1, GENERIC)])
+def test_the_filter_of_a_script_refuses_what_it_names(column: int, table: str):
+    numbers = header(table)
+    tables = (confine.FORBIDDEN, confine.OF_ITSELF, confine.OF_A_KIND, confine.SHARED)
+    for name, both in {k: v for one in tables for k, v in one.items()}.items():
+        # A call that is newer than these headers has the same number everywhere.
+        assert both[column] == numbers.get(f"__NR_{name}", both[0] if both[0] > 450 else -1), name
+    for name, both in {**confine.TRACING, **confine.LOOKED_INTO}.items():
+        assert both[column] == numbers[f"__NR_{name}"], name
 
 
 def test_the_flags_are_those_of_the_kernels_headers():

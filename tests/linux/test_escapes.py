@@ -1,0 +1,159 @@
+"""Nothing gets out: each attempt of escapes.py, in each of the ways in which scripts are run.
+
+``WRITE_TABLE=1 pytest tests/linux/test_escapes.py`` writes docs/fence.md, which is compared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from overlaylab.linux import confine
+
+from ..helpers import ROOT, somebody
+from ..rights import REAL_ROOT
+from . import escapes
+
+PAGE = ROOT / "docs" / "fence.md"
+USER = 1000
+
+pytestmark = [
+    pytest.mark.skipif(not REAL_ROOT, reason="only root can become somebody else"),
+    pytest.mark.skipif(not shutil.which("setpriv"), reason="there is no setpriv here"),
+]
+
+#: How the program is started, and what it is told. As root without CAP_SYS_ADMIN: as in a
+#: container that is not privileged.
+MODES = {
+    "root": ([], "enter"),
+    "user": (somebody(USER), "enter"),
+    "stand-in, root": (["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-all"], "stay"),
+    "stand-in, user": (somebody(USER), "stay"),
+}
+
+ATTRIBUTES = "Landlock does not know it and a filter of system calls reads no path"
+SIGNALS = "Landlock knows signals since Linux 6.12"
+
+#: What gets through where nothing can be mounted, and why.
+DOCUMENTED = dict.fromkeys(escapes.ATTRIBUTES, ATTRIBUTES)
+SIGNALLED = dict.fromkeys(
+    (
+        *("kill a process", "stop a process", "signal everybody"),
+        *("signal the kernel's own process", "stop a process by its descriptor"),
+    ),
+    SIGNALS,
+)
+
+Report = dict[str, Any]
+Try = Callable[[str], Report]
+
+
+@pytest.fixture(scope="module")
+def attempt(
+    interpreter: str, package: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Try]:
+    """What happened in a mode; each is tried once."""
+    shutil.copy(escapes.__file__, package / "escapes.py")
+    known: dict[str, Report] = {}
+    scratches: list[Path] = []
+
+    def run(mode: str) -> Report:
+        if mode not in known:
+            prefix, word = (somebody(USER), "unfenced") if mode == "none" else MODES[mode]
+            scratch = Path("/var/tmp", f"overlaylab-escapes-{os.getpid()}-{len(scratches)}")
+            scratch.mkdir()
+            scratches.append(scratch)
+            if prefix == somebody(USER):
+                os.chown(scratch, USER, USER)
+            done = subprocess.run(
+                [*prefix, interpreter, str(package / "escapes.py"), word],
+                env={
+                    "PATH": os.environ["PATH"],
+                    "PYTHONPATH": str(package),
+                    "OVERLAYLAB_SCRATCH": str(scratch),
+                },
+                cwd="/",
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            known[mode] = json.loads(done.stdout)
+        return known[mode]
+
+    yield run
+    for scratch in scratches:
+        shutil.rmtree(scratch)
+
+
+@pytest.mark.parametrize("mode", ["root", "user"])
+def test_with_the_right_to_mount_nothing_gets_out(attempt: Try, mode: str):
+    report = attempt(mode)
+    if report["backend"] != "kernel":
+        pytest.skip("no overlay can be mounted here in a user namespace, as before Linux 5.11")
+    assert {"mounts", "seccomp"} <= {*report["fences"]}
+    assert report["through"] == {}
+    assert len(report["tried"]) >= 60
+
+
+@pytest.mark.skipif(not confine.has_landlock(), reason="this kernel has no Landlock")
+@pytest.mark.parametrize("mode", ["stand-in, root", "stand-in, user"])
+def test_without_it_what_gets_out_is_known(attempt: Try, mode: str):
+    report = attempt(mode)
+    assert (report["backend"], report["fences"]) == ("emulated", ["Landlock", "seccomp"])
+    known = DOCUMENTED if confine.landlock_abi() >= 6 else {**DOCUMENTED, **SIGNALLED}
+    assert {*report["through"]} <= {*known}
+    assert len(report["tried"]) >= 60
+
+
+def test_without_a_fence_they_do_get_out(attempt: Try):
+    """As somebody without rights; or else the tests above would show nothing."""
+    through = attempt("none")["through"]
+    assert {*escapes.WRITES, *escapes.ATTRIBUTES} <= {*through, "link a file of outside"}
+    assert len(through) >= 50
+
+
+@pytest.mark.skipif(confine.landlock_abi() < 6, reason="the table is that of a newer Linux")
+def test_the_page_says_what_happens(attempt: Try):
+    page = write({mode: attempt(mode) for mode in MODES})
+    if os.environ.get("WRITE_TABLE"):
+        PAGE.write_text(page)
+    assert PAGE.read_text() == page
+
+
+def write(reports: dict[str, Report]) -> str:
+    """The page: what is tried, and what becomes of it."""
+    tried = reports["root"]["tried"]
+    words = {
+        mode: ", ".join(report["fences"]).replace("mounts", "namespaces")
+        for mode, report in reports.items()
+    }
+    lines = [
+        "# What the fence stops",
+        "",
+        "Written by tests/linux/test_escapes.py, which tries all of it: as root, as a user in a",
+        "user namespace, and with the stand-in as root of a container without the right to mount,",
+        "and as a user who has no user namespace. The fences there:",
+        "",
+        *(f"- {mode}: {said}" for mode, said in words.items()),
+        "",
+        f"{len(tried)} attempts. Where something gets through, {ATTRIBUTES}. Before Linux 6.12 a",
+        f"script of the stand-in can stop or end other processes of its user besides: {SIGNALS}.",
+        "",
+        f"| attempt | {' | '.join(reports)} |",
+        f"|---|{'---|' * len(reports)}",
+    ]
+    for name in tried:
+        cells = [
+            "gets through" if name in report["through"] else "stopped"
+            for report in reports.values()
+        ]
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
