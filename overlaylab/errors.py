@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import sys
+import threading
+from collections.abc import Iterator
+
 
 class OverlaylabError(Exception):
     """The base of every error overlaylab raises on purpose."""
@@ -94,3 +100,81 @@ class CourseRefused(OverlaylabError):
 
 class NotShown(OverlaylabError, TypeError):
     """Something was to be shown that is no stack, image or history."""
+
+
+class SystemRefused(OverlaylabError, OSError):
+    """The system refused something that nothing here can do without.
+
+    Attributes:
+        errno: the kernel's error number, as in :mod:`errno`.
+    """
+
+    def __init__(self, sentence: str, errno: int | None = None) -> None:
+        super().__init__(sentence)
+        self.errno = errno
+
+
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room there"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "close labs or kernels that you do not use"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "choose a place where you may write"),
+    errno.EIO: "look after the disk",
+    errno.ENOMEM: "end programs that you do not use",
+    errno.ENAMETOOLONG: "remove what has such a long path (sh('rm -rf …') can)",
+    errno.ENOENT: "begin anew, with another lab",
+}
+#: As deep as a path can be: PATH_MAX is 4,096 bytes, with two calls for each directory.
+_DEEPEST = 10_000
+
+
+@contextlib.contextmanager
+def in_words(what: str) -> Iterator[None]:
+    """Say it as a sentence if the system refuses something; for public methods, as a decorator.
+
+    Meanwhile trees may be walked that are as deep as a path can be.
+
+    Args:
+        what: what was tried, as the beginning of a sentence: ``"The image could not be saved"``.
+
+    Raises:
+        SystemRefused: the system refused something.
+    """
+    with _deep_trees():
+        try:
+            yield
+        except OverlaylabError:
+            raise
+        except RecursionError:
+            raise SystemRefused(
+                f"{what}, for directories are nested too deep there: remove them, with "
+                "sh('rm -rf …')."
+            ) from None
+        except OSError as error:
+            where = f" ({error.filename!s:.200})" if error.filename is not None else ""
+            remedy = _REMEDIES.get(error.errno or 0, "see '%overlay doctor'")
+            raise SystemRefused(
+                f"{what}: {error.strerror or error}{where}: {remedy}.", error.errno
+            ) from None
+
+
+_walking = 0
+_limit = 0
+_one_at_a_time = threading.Lock()
+
+
+@contextlib.contextmanager
+def _deep_trees() -> Iterator[None]:
+    global _walking, _limit
+    with _one_at_a_time:
+        if not _walking:
+            _limit = sys.getrecursionlimit()
+            sys.setrecursionlimit(max(_limit, _DEEPEST))
+        _walking += 1
+    try:
+        yield
+    finally:
+        with _one_at_a_time:
+            _walking -= 1
+            if not _walking:
+                with contextlib.suppress(RecursionError):  # deeper than that already
+                    sys.setrecursionlimit(_limit)

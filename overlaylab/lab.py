@@ -16,7 +16,16 @@ from types import TracebackType
 from .backends import Backend, Mount
 from .backends.probe import choose
 from .backends.scratch import new_directory, own, remove, sweep
-from .errors import BadLower, BadName, BadOption, LabClosed, NoSuchOverlay, ScratchFull
+from .errors import (
+    BadLower,
+    BadName,
+    BadOption,
+    LabClosed,
+    NoSuchOverlay,
+    ScratchFull,
+    SystemRefused,
+    in_words,
+)
 from .layer import Content, Layer, check_lowers, check_name, write_content
 from .overlay import Overlay
 from .text import listed
@@ -57,6 +66,7 @@ class Lab:
         ScratchFull: no room.
     """
 
+    @in_words("The lab could not be made")
     def __init__(
         self,
         name: str = "lab",
@@ -78,8 +88,9 @@ class Lab:
         self.number = next(_numbers)
         self._handles: list[Mount] = []
         self._fence_checked = False
+        self._owner = os.getpid()
         self._finalize = weakref.finalize(
-            self, _clean_up, os.getpid(), self.path, lock, self._handles
+            self, _clean_up, self._owner, self.path, lock, self._handles
         )
         _open.add(self)
 
@@ -124,9 +135,20 @@ class Lab:
         self._fence_checked = True
         return _NO_FENCE
 
+    @in_words("The lab could not be closed")
     def close(self) -> None:
-        """Unmount everything and remove the directories; a second call does nothing."""
+        """Unmount everything and remove the directories; a second call does nothing.
+
+        Raises:
+            SystemRefused: some of it is still there.
+        """
+        was_open, owner = self._finalize.alive, self._owner
         self._finalize()
+        if was_open and owner == os.getpid() and self.path.exists():
+            raise SystemRefused(
+                f"{self.path} could not be removed: end what uses it (a mount, an open file), and "
+                "remove it by hand."
+            )
 
     def layer(self, name: str, content: Content | None = None) -> Layer:
         """Make a layer.
@@ -144,6 +166,7 @@ class Lab:
         content = {} if content is None else content
         return self.new_layer(name, lambda path: write_content(str(path), content, name))
 
+    @in_words("The layer could not be made")
     def new_layer(self, name: str, fill: Callable[[Path], None]) -> Layer:
         """Make a layer of whatever `fill` puts into a new directory.
 
@@ -162,6 +185,7 @@ class Lab:
         self.layers[name] = Layer(path, name)
         return self.layers[name]
 
+    @in_words("The layer could not be removed")
     def remove_layer(self, name: str) -> None:
         """Remove a layer that nothing uses any more.
 
@@ -172,6 +196,7 @@ class Lab:
         del self.layers[name]
         remove(layer.path)
 
+    @in_words("The overlay could not be mounted")
     def mount(
         self,
         name: str,
@@ -209,6 +234,7 @@ class Lab:
             self.mounts[name] = self._mounted(name, layers, path, upper, options)
         return self.mounts[name]
 
+    @in_words("The overlay could not be mounted")
     def mount_again(self, overlay: Overlay, options: Mapping[str, str] | None = None) -> Overlay:
         """Mount an overlay's lowers, upper and workdir once more, as after a restart.
 
@@ -381,7 +407,7 @@ def _clean_up(owner: int, path: Path, lock: int, handles: Sequence[Mount]) -> No
     for one in reversed(handles):
         with contextlib.suppress(OSError):  # EINVAL: unmounted already, by somebody else
             one.unmount(force=True)
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError), in_words("The lab could not be removed"):
         remove(path)
     os.close(lock)
 

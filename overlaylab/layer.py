@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from .errors import BadLower, BadName, BadPath
+from .errors import BadLower, BadName, BadPath, in_words
 from .linux import xattrs
 from .text import Table, printable, size_text
 
@@ -228,6 +228,7 @@ class Layer:
             if entry.kind == "directory":
                 yield from self._walk(child.path, path + "/")
 
+    @in_words("The layer could not be read")
     def tree(self) -> Table:
         """A listing: a line per entry, whiteouts and opaque directories by name."""
         rows = []

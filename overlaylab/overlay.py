@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import threading
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 from .backends import Mount
 from .changes import Change, Changes, moved, moved_rows
 from .draw.picture import Diagram
-from .errors import NotMounted, OverlaylabError, ShellFailed, ShellTimeout
+from .errors import NotMounted, OverlaylabError, ShellFailed, ShellTimeout, in_words
 from .history import History
 from .layer import Layer, check_lowers, check_path
 from .linux import xattrs
@@ -190,6 +191,7 @@ class Overlay:
         return self._upper is not None
 
     @property
+    @in_words("Upper could not be read")
     def upper(self) -> Path:
         """The directory that takes the writes. It outlives the mount, up to the lab's end.
 
@@ -199,6 +201,7 @@ class Overlay:
         return self._part(self._upper, "upperdir")
 
     @property
+    @in_words("Work could not be read")
     def work(self) -> Path:
         """The directory in which the kernel prepares what it then moves into upper.
 
@@ -220,6 +223,7 @@ class Overlay:
             raise no_part(self.name, what)
         return path
 
+    @in_words("The layers could not be read")
     def stack(self) -> Stack:
         """Its layers as they are now, to be asked any number of questions at once.
 
@@ -237,6 +241,7 @@ class Overlay:
         )
 
     @property
+    @in_words("The mount's options could not be read")
     def options(self) -> Mapping[str, str]:
         """The options of the mount as the kernel reports them; empty when not mounted.
 
@@ -246,6 +251,7 @@ class Overlay:
         self.open_lab()
         return self._mount.options() if self._mount is not None else {}
 
+    @in_words("The script could not be run")
     def sh(self, script: str, *, check: bool = False, timeout: float = 60) -> ShellResult:
         """Run a shell script in merged, as a process in a container would.
 
@@ -263,16 +269,17 @@ class Overlay:
             ShellTimeout: it took too long.
         """
         lab, mount = self.open_lab(), self._running()
-        before = self._step("Python", if_new=True)
+        before = self._before()
         try:
             done = mount.run(script, lab.tmp, timeout)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
+            remedy = "shorten it" if _is_too_long(error) else "see '%overlay doctor'"
             raise OverlaylabError(
-                f"The script could not be started ({reason}): shorten it, or look at "
-                "'%overlay doctor'."
+                f"The script could not be started ({reason}): {remedy}."
             ) from None
-        after = self._step(script)
+        with in_words("The script has run, and what it did could not be read"):
+            after = self._step(script)
         if done.timed_out:
             raise ShellTimeout(
                 f"The script was stopped after {timeout:g} s, and what it had done until then "
@@ -294,6 +301,7 @@ class Overlay:
             lab.no_fence() or (_fence_note(lab) if refused else ""),
         )
 
+    @in_words("The script could not be run")
     def run(self, script: str, timeout: float, root: Root | None = None) -> Finished:
         """Run a shell script as :meth:`sh` does, without a step in the history.
 
@@ -313,6 +321,16 @@ class Overlay:
             raise self._not_mounted()
         return self._mount
 
+    def _before(self) -> Sequence[Change]:
+        """What upper changes before a script; what was known last, if it cannot be read now.
+
+        It may be the script that makes room on a full disk, or removes what cannot be read.
+        """
+        try:
+            return self._step("Python", if_new=True)
+        except (OSError, RecursionError):
+            return self._history[-1].changes if self._history else Changes()
+
     def _step(
         self, what: str, *, if_new: bool = False, now: Sequence[Change] | None = None
     ) -> Sequence[Change]:
@@ -328,6 +346,7 @@ class Overlay:
         return now
 
     @property
+    @in_words("The history could not be read")
     def history(self) -> History:
         """What led to the state of upper: a step for each script and commit.
 
@@ -337,6 +356,7 @@ class Overlay:
         self._step("Python", if_new=True)
         return self._history
 
+    @in_words("Upper could not be read")
     def changes(self) -> Changes:
         """What upper changes in the view of the lowers, sorted by path; see :class:`Change`.
 
@@ -345,6 +365,7 @@ class Overlay:
         """
         return self.stack().changes()
 
+    @in_words("The layers could not be read")
     def lookup(self, path: str) -> Lookup:
         """Ask every layer for `path`, as the kernel does.
 
@@ -356,6 +377,7 @@ class Overlay:
         """
         return self.stack().lookup(check_path(path, "merged"))
 
+    @in_words("The layers could not be read")
     def tree(self, layer: str = "merged") -> Table:
         """A listing of merged, or of one layer by itself (``"upper"`` or a lower's name).
 
@@ -367,6 +389,7 @@ class Overlay:
             raise self._not_mounted()
         return stack.tree(layer)
 
+    @in_words("The layers could not be read")
     def diagram(self, *paths: str) -> Diagram:
         """Draw the state of all layers now: a band for each, a column for each path.
 
@@ -378,6 +401,7 @@ class Overlay:
         """
         return diagram(self.stack(), [check_path(path, "merged") for path in paths])
 
+    @in_words("The layer could not be made")
     def commit(self, name: str) -> Layer:
         """Freeze upper as a new layer of the lab, as ``docker commit`` does.
 
@@ -401,6 +425,7 @@ class Overlay:
         self._step(f"commit {name}", now=now)
         return layer
 
+    @in_words("The overlay could not be unmounted")
     def unmount(self) -> None:
         """Take the view away. Layers and upper stay; a second call does nothing.
 
@@ -418,6 +443,11 @@ def _prefixes_at(merged: str) -> Collection[str]:
     """The prefix that the overlay mounted at `merged` looks for; both if there is none."""
     found = overlay_at(merged)
     return xattrs.PREFIXES if found is None else (xattrs.PREFIXES["userxattr" in found.options],)
+
+
+def _is_too_long(error: Exception) -> bool:
+    """An argument has at most 128 KiB, and no zero in it (execve(2))."""
+    return isinstance(error, ValueError) or getattr(error, "errno", 0) == errno.E2BIG
 
 
 def _fence_note(lab: Lab) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from .changes import Changes, read_changes
-from .errors import BadLower, NotMounted
+from .errors import BadLower, NotMounted, in_words
 from .layer import Layer
 from .lookup import Lookup, lookup
 from .text import Table, listed, printable
@@ -44,6 +44,7 @@ class Stack:
         """The layers below it, the top one first."""
         return self.layers[1:] if self.writable else self.layers
 
+    @in_words("Upper could not be read")
     def changes(self) -> Changes:
         """See :meth:`.Overlay.changes`.
 
@@ -54,6 +55,7 @@ class Stack:
             raise no_part(self.name, "upperdir")
         return read_changes(self.upper, self.lower)
 
+    @in_words("The layers could not be read")
     def lookup(self, path: str) -> Lookup:
         """Ask every layer for `path`, as the kernel does.
 
@@ -62,6 +64,7 @@ class Stack:
         """
         return lookup(self.layers, path)
 
+    @in_words("The layers could not be read")
     def tree(self, layer: str) -> Table:
         """See :meth:`.Overlay.tree`."""
         found = [*([self.merged] if self.merged is not None else []), *self.layers]

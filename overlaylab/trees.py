@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import itertools
 import os
 import shutil
 import stat
@@ -207,6 +208,8 @@ def remove_tree(path: str) -> None:
         raise OSError(errno.EBUSY, "something is mounted there", target)
     try:
         shutil.rmtree(path)
+    except RecursionError:
+        _remove_deep(path)
     except PermissionError:
         os.chmod(path, 0o700)
         for directory, names, _ in os.walk(path):
@@ -215,3 +218,31 @@ def remove_tree(path: str) -> None:
                 if not os.path.islink(child):
                     os.chmod(child, 0o700)
         shutil.rmtree(path)
+    except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENAMETOOLONG):
+            raise
+        _remove_deep(path)
+
+
+def _remove_deep(path: str) -> None:
+    """Remove a tree that is deeper than a path can be, or than descriptors can be open.
+
+    What is in a directory is moved up beside it first, so that nothing is ever deep.
+    """
+    numbers = itertools.count()
+    while names := os.listdir(path):
+        for name in names:
+            child = f"{path}/{name}"
+            if os.path.islink(child) or not os.path.isdir(child):
+                os.unlink(child)
+                continue
+            os.chmod(child, 0o700)
+            for below in os.listdir(child):
+                place = f"{path}/.{next(numbers)}"
+                while os.path.lexists(place):
+                    place = f"{path}/.{next(numbers)}"
+                if os.path.isdir(f"{child}/{below}") and not os.path.islink(f"{child}/{below}"):
+                    os.chmod(f"{child}/{below}", 0o700)
+                os.rename(f"{child}/{below}", place)
+            os.rmdir(child)
+    os.rmdir(path)

@@ -103,6 +103,8 @@ DIFFERENCES = {
 
 
 _CLOCK_REALTIME_COARSE = 5  # include/uapi/linux/time.h
+#: Nanoseconds that no tick of a filesystem takes.
+_TICKS = 1_000_000_000
 
 
 class EmulatedBackend:
@@ -241,6 +243,7 @@ class EmulatedMount:
         self._root = self._look(self.merged, pure=False)
         self._watch = _Watch()
         self._watch.add_all(self.merged, self._root)
+        self._forget_events()
         self._settle()
 
     def unmount(self, *, force: bool = False) -> None:
@@ -302,13 +305,25 @@ class EmulatedMount:
         """See :meth:`.Mount.refresh`."""
         if self.upper is None or not self._mounted:
             return
-        self._touched, self._moved, self._made, self._told = self._watch.read()
+        # What was seen and not dealt with, for the disk was full, is still to be dealt with.
+        touched, moved, made, told = self._watch.read()
+        self._touched |= touched
+        self._moved |= moved
+        self._made |= made
+        self._told |= told
         self._links: dict[tuple[int, int], str] = {}
         self._latest = 0
         if self._update("", self._root, top(self.lower)):
             self._relink("", self._root)
         self._watch.forget_attributes()
+        self._forget_events()
         self._settle()
+
+    def _forget_events(self) -> None:
+        self._touched: set[str] = set()
+        self._moved: dict[str, str | None] = {}
+        self._made: set[str] = set()
+        self._told: set[str] = set()
 
     def _update(self, path: str, node: _Node, places: Sequence[Place]) -> bool:
         """Bring the directory `path` of upper up to date; did anything in it change?
@@ -348,7 +363,12 @@ class EmulatedMount:
         if old is None or not old.same(status) or made_anew:
             self._forget(parent, name, upper)
             os.makedirs(os.path.dirname(upper), exist_ok=True)
-            self._copy_new(merged, upper, setgid=self._setgid(path.rpartition("/")[0]))
+            try:
+                self._copy_new(merged, upper, setgid=self._setgid(path.rpartition("/")[0]))
+            except OSError:
+                if os.path.lexists(upper):  # half of it is worse than nothing
+                    remove_tree(upper)
+                raise
             if directory and descend(self.lower, places, name).visible is not None:
                 make_opaque(upper)
             parent.children[name] = self._look(merged, pure=True)
@@ -453,7 +473,8 @@ class EmulatedMount:
         It ticks every few milliseconds; a change in the tick of the last one would leave the
         same ctime and be missed. (Since Linux 6.13 some filesystems then give a finer time.)
         """
-        while _clock_of_files() <= self._latest:
+        # Whoever sets the clock back gives later changes another time, and need not be waited for.
+        while 0 <= self._latest - _clock_of_files() < _TICKS:
             time.sleep(0.001)
 
 

@@ -41,11 +41,14 @@ class KernelBackend:
         )
         try:
             told = mount.mount_overlay(str(merged), request)
-            if upper is not None and os.statvfs(merged).f_flag & os.ST_RDONLY:
-                # The kernel does this if it cannot make a directory in the workdir.
+            try:
+                if upper is not None and os.statvfs(merged).f_flag & os.ST_RDONLY:
+                    # The kernel does this if it cannot make a directory in the workdir.
+                    full = 0 in (os.statvfs(upper).f_favail, os.statvfs(upper).f_bavail)
+                    raise mount.MountError(errno.ENOSPC if full else errno.EROFS, "fsconfig(2)")
+            except OSError:
                 mount.unmount(str(merged), detach=True)
-                full = 0 in (os.statvfs(upper).f_favail, os.statvfs(upper).f_bavail)
-                raise mount.MountError(errno.ENOSPC if full else errno.EROFS, "fsconfig(2)")
+                raise
         except mount.MountError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise OSError(error.errno, error.strerror) from None

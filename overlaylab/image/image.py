@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..errors import BadImage
+from ..errors import BadImage, in_words
 from ..lab import Lab
 from ..layer import Layer
 from .archive import load, save
@@ -56,6 +56,7 @@ class Image(Parts):
         )
 
     @classmethod
+    @in_words("The image could not be read")
     def load(cls, path: str | os.PathLike[str]) -> Image:
         """Read an OCI layout (a directory, or a tar of one) or a docker archive.
 
@@ -67,6 +68,7 @@ class Image(Parts):
         """
         return cls(**vars(load(Path(path))))
 
+    @in_words("The image could not be saved")
     def save(
         self,
         path: str | os.PathLike[str],
@@ -93,6 +95,7 @@ class Image(Parts):
         """
         return save(self, Path(path), format, compression, tag)
 
+    @in_words("The image could not be unpacked")
     def unpack(self, lab: Lab, prefix: str = "layer") -> list[Layer]:
         """Make the layers directories of `lab`, ready for ``lab.mount(lower=…)``.
 
@@ -109,6 +112,7 @@ class Image(Parts):
         """
         return unpack_layers(self, lab, prefix)
 
+    @in_words("The image could not be read")
     def report(self, *, dive: bool = False) -> Report:
         """Where the bytes are: what each layer stores, and what of it nobody sees.
 
@@ -120,6 +124,7 @@ class Image(Parts):
         """
         return report(self, dive=dive)
 
+    @in_words("The image could not be squashed")
     def squash(self, lab: Lab, name: str = "squashed", *, keep: int = 0) -> Image:
         """Put all layers but the lowest ones into one, as ``docker build --squash`` does.
 
@@ -137,6 +142,7 @@ class Image(Parts):
         """
         return Image(**vars(squash(self, lab, name, keep)))
 
+    @in_words("The image could not be flattened")
     def flatten(self, lab: Lab, name: str = "flat") -> Image:
         """Keep only what a container would see, as ``docker export | docker import`` does.
 
