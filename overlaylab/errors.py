@@ -94,6 +94,10 @@ class ShellTimeout(OverlaylabError):
     """A script ran longer than its time limit and was stopped."""
 
 
+class ShellLimit(OverlaylabError):
+    """A script used up more processes, memory or disk than it may, and was stopped."""
+
+
 class CourseRefused(OverlaylabError):
     """The lessons cannot be copied to a place, or JupyterLab cannot be started on them."""
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 from .backends import Mount
 from .changes import Change, Changes, moved, moved_rows
 from .draw.picture import Diagram
-from .errors import NotMounted, OverlaylabError, ShellFailed, ShellTimeout, in_words
+from .errors import NotMounted, OverlaylabError, ShellFailed, ShellLimit, ShellTimeout, in_words
 from .history import History
 from .layer import Layer, check_lowers, check_path
 from .linux import xattrs
 from .linux.mount import overlay_at
-from .linux.sandbox import Finished, Root
+from .linux.sandbox import Finished, Limits, Root
 from .lookup import Lookup
 from .pictures import diagram
 from .progress import progress
@@ -252,7 +252,16 @@ class Overlay:
         return self._mount.options() if self._mount is not None else {}
 
     @in_words("The script could not be run")
-    def sh(self, script: str, *, check: bool = False, timeout: float = 60) -> ShellResult:
+    def sh(
+        self,
+        script: str,
+        *,
+        check: bool = False,
+        timeout: float = 60,
+        processes: int = 1000,
+        memory: int | None = None,
+        disk: int | None = None,
+    ) -> ShellResult:
         """Run a shell script in merged, as a process in a container would.
 
         It can write nowhere else but in a /tmp of the lab's own, and nothing it started
@@ -262,16 +271,20 @@ class Overlay:
             script: source for ``sh -c``.
             check: raise if it returns a non-zero status.
             timeout: seconds after which it is killed.
+            processes: how many it may have at once.
+            memory: how many bytes; half of what is available when it starts, if None.
+            disk: how many bytes it may write; half of what is free when it starts, if None.
 
         Raises:
             NotMounted: the overlay was unmounted, or is somebody else's.
             ShellFailed: `check`, and a non-zero status.
             ShellTimeout: it took too long.
+            ShellLimit: it used up more than it may.
         """
         lab, mount = self.open_lab(), self._running()
         before = self._before()
         try:
-            done = mount.run(script, lab.tmp, timeout)
+            done = mount.run(script, lab.tmp, Limits(timeout, processes, memory, disk))
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             remedy = "shorten it" if _is_too_long(error) else "see '%overlay doctor'"
@@ -280,10 +293,16 @@ class Overlay:
             ) from None
         with in_words("The script has run, and what it did could not be read"):
             after = self._step(script)
-        if done.timed_out:
+        if done.reached == f"{timeout:g} s":
             raise ShellTimeout(
                 f"The script was stopped after {timeout:g} s, and what it had done until then "
                 f"stays: give it more time (timeout=) or less to do. It had printed:\n{done.stdout}"
+            )
+        if done.reached:
+            raise ShellLimit(
+                f"The script was stopped when it had more than {done.reached}, and what it had "
+                "done until then stays: let it have more (processes=, memory=, disk=) or give it "
+                f"less to do. It had printed:\n{done.stdout}"
             )
         if check and done.returncode:
             words = done.stderr.strip() or "it said nothing"
@@ -302,11 +321,12 @@ class Overlay:
         )
 
     @in_words("The script could not be run")
-    def run(self, script: str, timeout: float, root: Root | None = None) -> Finished:
+    def run(self, script: str, limits: Limits, root: Root | None = None) -> Finished:
         """Run a shell script as :meth:`sh` does, without a step in the history.
 
         Args:
-            script, timeout: as for :meth:`sh`.
+            script: as for :meth:`sh`.
+            limits: what it may use up.
             root: as whom and where, if it is to see merged as its ``/``.
 
         Raises:
@@ -314,7 +334,7 @@ class Overlay:
             OSError, ValueError: it could not be started.
         """
         lab, mount = self.open_lab(), self._running()
-        return mount.run(script, lab.tmp, timeout, root)
+        return mount.run(script, lab.tmp, limits, root)
 
     def _running(self) -> Mount:
         if self._mount is None:

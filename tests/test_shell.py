@@ -10,7 +10,7 @@ import time
 import pytest
 
 from overlaylab import Lab, Overlay
-from overlaylab.errors import NotMounted, OverlaylabError, ShellFailed, ShellTimeout
+from overlaylab.errors import NotMounted, OverlaylabError, ShellFailed, ShellLimit, ShellTimeout
 from overlaylab.linux.sandbox import OUTPUT_LIMIT
 
 from .helpers import change, eventually, processes
@@ -267,3 +267,30 @@ def test_an_interrupt_stops_it(web: Overlay):
 def test_an_unmount_after_it_is_not_kept_busy_by_what_it_started(web: Overlay):
     web.sh(f"sleep {unique()} < etc/motd & cd etc; setsid sleep {unique()} &")
     web.unmount()
+
+
+# What it may use up.
+
+
+@pytest.mark.parametrize(
+    ("script", "limit", "words"),
+    [
+        ("for i in $(seq 60); do sleep 60 & done; wait", {"processes": 30}, "30 processes"),
+        ("head -c 900M /dev/zero | tail -c 800M | wc -c; sleep 60", {"memory": 64 << 20}, "64 MiB"),
+        ("head -c 300M /dev/urandom > big; sleep 60", {"disk": 32 << 20}, "32 MiB of disk"),
+    ],
+)
+def test_what_uses_up_too_much_is_stopped(lab: Lab, script: str, limit: dict[str, int], words: str):
+    web = lab.mount("web", lower=[lab.layer("base", {"f": "x"})])
+    begin = time.monotonic()
+    with pytest.raises(ShellLimit, match=f"more than {words}.*let it have more"):
+        web.sh("echo before\n" + script, timeout=50, **limit)
+    assert time.monotonic() - begin < 40
+    assert not processes("sleep", "60")
+    assert web.sh("cat f").stdout == "x"
+
+
+def test_by_default_everything_usual_is_allowed(lab: Lab):
+    web = lab.mount("web", lower=[lab.layer("base", {"f": "x"})])
+    done = web.sh("for i in $(seq 100); do sleep 0.3 & done; wait; head -c 50M /dev/zero > z")
+    assert done.returncode == 0

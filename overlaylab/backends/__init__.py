@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
-from ..linux.sandbox import Finished, Root
+from ..linux.sandbox import Finished, Limits, Root
 
 
 class Mount(Protocol):
@@ -18,7 +18,7 @@ class Mount(Protocol):
     def options(self) -> dict[str, str]:
         """Its options as the kernel reports them."""
 
-    def run(self, script: str, tmp: Path, timeout: float, root: Root | None = None) -> Finished:
+    def run(self, script: str, tmp: Path, limits: Limits, root: Root | None = None) -> Finished:
         """Run a shell script in merged behind a fence; see :mod:`overlaylab.linux.sandbox`.
 
         With `root` it sees merged as its ``/``.

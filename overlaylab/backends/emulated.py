@@ -265,12 +265,12 @@ class EmulatedMount:
         return dict(self._options)
 
     def run(
-        self, script: str, tmp: Path, timeout: float, root: sandbox.Root | None = None
+        self, script: str, tmp: Path, limits: sandbox.Limits, root: sandbox.Root | None = None
     ) -> sandbox.Finished:
         """See :meth:`.Mount.run`."""
         sealed = self.upper is None
         fence = sandbox.Fence(self.merged, str(tmp), read_only=sealed, root=root)
-        return sandbox.run(script, fence, timeout)
+        return sandbox.run(script, fence, limits)
 
     def _fill(self, target: str, places: Sequence[Place]) -> None:
         """Copy what `places` show together into the directory `target`."""

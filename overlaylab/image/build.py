@@ -27,7 +27,7 @@ from pathlib import Path
 from ..errors import BadDockerfile, BadImage, OverlaylabError
 from ..lab import Lab
 from ..layer import Content, Layer, Stored, make_directories, write_content
-from ..linux.sandbox import Root
+from ..linux.sandbox import Limits, Root
 from ..overlay import Overlay
 from ..text import Table, printable, shortened, size_text
 from ..trees import copy_attributes, copy_entry, remove_tree
@@ -362,13 +362,13 @@ class _Builder:
             user = _numbers(one, stage.config.get("User", ""), web.merged)
             root = Root(directory, env, user, self._network)
             try:
-                done = web.run(script, _TIMEOUT, root)
+                done = web.run(script, Limits(_TIMEOUT), root)
             except PermissionError as error:
                 raise one.error(
                     f"it cannot be run here ({error.strerror})", "install PRoot (package proot)"
                 ) from None
-            if done.timed_out:
-                raise one.error(f"it was stopped after {_TIMEOUT} s", "give it less to do")
+            if done.reached:
+                raise one.error(f"it was stopped at {done.reached}", "give it less to do")
             if done.returncode:
                 said = " ".join((done.stderr or done.stdout).split()) or "it said nothing"
                 raise one.error(f"it ended with status {done.returncode} ({said})", "correct it")

@@ -64,7 +64,7 @@ def kill_all() -> None:
     with _one_at_a_time:
         own = _filters("self")
         while _running <= 1 and time.monotonic() < end:
-            left = [one for one in _children() if one not in _scripts and _filters(one) > own]
+            left = [one for one in children("self") if one not in _scripts and _filters(one) > own]
             if not left:
                 return
             for one in left:
@@ -74,8 +74,9 @@ def kill_all() -> None:
             time.sleep(0.001)
 
 
-def _children() -> Iterator[int]:
-    for numbers in glob.glob("/proc/self/task/*/children"):
+def children(process: int | str) -> Iterator[int]:
+    """The processes that a process has started, or adopted (proc_pid_task_children(5))."""
+    for numbers in glob.glob(f"/proc/{process}/task/*/children"):
         with contextlib.suppress(OSError), open(numbers) as file:  # the thread has ended
             yield from map(int, file.read().split())
 

@@ -20,6 +20,7 @@ import contextlib
 import errno
 import functools
 import os
+import re
 import selectors
 import shlex
 import shutil
@@ -35,11 +36,15 @@ from dataclasses import dataclass, replace
 from typing import IO
 
 from . import confine, mount, namespaces, orphans, syscalls, users
+from .orphans import children
 
 #: Bytes kept of each of a script's two outputs.
 OUTPUT_LIMIT = 256 * 1024
 #: Seconds in which a killed script's outputs are still read.
 _LAST_WORDS = 1.0
+#: Seconds between two looks at what a script uses up.
+_WATCH = 0.1
+_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 #: What a script has for itself: mounts, process numbers, the host's name, shared memory.
 _OWN = (
@@ -102,13 +107,36 @@ class Fence:
 
 
 @dataclass(frozen=True)
+class Limits:
+    """What a script may use up, with all that it starts; looked after ten times a second.
+
+    Attributes:
+        seconds: of time.
+        processes: at once.
+        memory: bytes; half of what is available when it starts, if None.
+        disk: bytes of the disk that merged is on; half of what is free when it starts, if None.
+    """
+
+    seconds: float = 60
+    processes: int = 1000
+    memory: int | None = None
+    disk: int | None = None
+
+
+@dataclass(frozen=True)
 class Finished:
-    """A script that ended: its outputs as text, its status, and whether time ran out."""
+    """A script that ended.
+
+    Attributes:
+        stdout, stderr: its outputs as text.
+        returncode: its status; negative for the signal that ended it.
+        reached: the limit for which it was stopped (``"60 s"``); ``""`` if it was not.
+    """
 
     stdout: str
     stderr: str
     returncode: int
-    timed_out: bool
+    reached: str
 
 
 def kinds() -> list[str]:
@@ -135,7 +163,7 @@ def mounts_work() -> bool:
     return True
 
 
-def run(script: str, fence: Fence, timeout: float) -> Finished:
+def run(script: str, fence: Fence, limits: Limits) -> Finished:
     """Run `script` with ``sh -c`` behind `fence`.
 
     Everything the script started is gone when this returns: with the right to mount it is
@@ -144,7 +172,7 @@ def run(script: str, fence: Fence, timeout: float) -> Finished:
     Args:
         script: shell source.
         fence: where it may write.
-        timeout: seconds until it is killed.
+        limits: what it may use up until it is killed.
 
     Raises:
         OSError: the shell could not be started.
@@ -165,12 +193,12 @@ def run(script: str, fence: Fence, timeout: float) -> Finished:
         try:
             threading.Thread(target=_start, args=(command, fence, started), daemon=True).start()
             running = started.result()
-            outputs, timed_out = _collect(running, timeout)
+            outputs, reached = _collect(running, limits, _Usage(running.process.pid, fence, limits))
         finally:
             # An interrupt may have come before the script was there: then this waits for it.
             started.add_done_callback(_end)
     stdout, stderr = (output.decode(errors="replace") for output in outputs)
-    return Finished(stdout, stderr, running.process.returncode, timed_out)
+    return Finished(stdout, stderr, running.process.returncode, reached)
 
 
 def find_program(name: str) -> str | None:
@@ -364,25 +392,70 @@ def _make_all_read_only() -> None:
     mount.set_all_read_only()
 
 
-def _collect(script: _Running, timeout: float) -> tuple[list[bytes], bool]:
-    """Read both outputs until the script has ended, but not for longer than `timeout`."""
+class _Usage:
+    """What a script and all that it has started use up."""
+
+    def __init__(self, process: int, fence: Fence, limits: Limits) -> None:
+        self._process = process
+        self._place = fence.tmp  # on the disk of upper, and of merged where that is a directory
+        self._free = self._room()
+        self._most = limits.processes
+        self._memory = _available() // 2 if limits.memory is None else limits.memory
+        self._disk = self._free // 2 if limits.disk is None else limits.disk
+
+    def _room(self) -> int:
+        found = os.statvfs(self._place)
+        return found.f_bavail * found.f_frsize
+
+    def reached(self) -> str:
+        """The limit that it is over; ``""`` while it is over none."""
+        if self._free - self._room() > self._disk:
+            return f"{self._disk >> 20:,} MiB of disk"
+        left, count, pages = [self._process], 0, 0
+        while left:
+            one, count = left.pop(), count + 1
+            if count > self._most:
+                return f"{self._most:,} processes"
+            with contextlib.suppress(OSError), open(f"/proc/{one}/statm") as file:  # it has ended
+                pages += int(file.read().split()[1])
+            left += children(one)
+        if pages * _PAGE > self._memory:
+            return f"{self._memory >> 20:,} MiB of memory"
+        return ""
+
+
+def _available() -> int:
+    """Bytes of memory that programs can have without swapping (proc_meminfo(5))."""
+    with contextlib.suppress(OSError), open("/proc/meminfo") as table:
+        found = re.search(r"^MemAvailable:\s+(\d+) kB", table.read(), re.MULTILINE)
+        if found:
+            return int(found[1]) << 10
+    return 1 << 40  # unknown: then there is no limit
+
+
+def _collect(script: _Running, limits: Limits, usage: _Usage) -> tuple[list[bytes], str]:
+    """Read both outputs until the script has ended, or has reached a limit, which is returned."""
     outputs = [pipe.fileno() for pipe in script.pipes]
     kept = {fd: bytearray() for fd in outputs}
     dropped = dict.fromkeys(outputs, 0)
-    deadline = time.monotonic() + timeout
-    timed_out = killed = False
+    begin = looked = time.monotonic()
+    deadline = begin + limits.seconds
+    reached, killed = "", False
     with selectors.DefaultSelector() as ready:
         for fd in (script.ended, *outputs):
             ready.register(fd, selectors.EVENT_READ)
         while ready.get_map():
-            if time.monotonic() >= deadline:
-                if killed:  # a process that left the session still holds a pipe
-                    break
-                timed_out = True
-            wait = min(deadline - time.monotonic(), 3600)  # select knows no infinity
-            events = [] if timed_out and not killed else ready.select(wait)
+            now = time.monotonic()
+            if killed and now >= deadline:  # a process that left the session still holds a pipe
+                break
+            if not killed and now >= deadline:
+                reached = f"{limits.seconds:g} s"
+            elif not killed and now >= looked + _WATCH:
+                reached, looked = usage.reached(), time.monotonic()
+            wait = min(max(deadline - now, 0), _WATCH)
+            events = [] if reached and not killed else ready.select(wait)
             ended = any(key.fd == script.ended for key, _ in events)
-            if ended or (timed_out and not killed):
+            if ended or (reached and not killed):
                 # What it left running in the background would hold the pipes open.
                 _kill(script)
                 killed, deadline = True, time.monotonic() + _LAST_WORDS
@@ -397,7 +470,7 @@ def _collect(script: _Running, timeout: float) -> tuple[list[bytes], bool]:
     for fd in outputs:
         if dropped[fd]:
             kept[fd] += f"\n(… {dropped[fd]:,} more bytes not kept)\n".encode()
-    return [bytes(kept[fd]) for fd in outputs], timed_out
+    return [bytes(kept[fd]) for fd in outputs], reached
 
 
 def _kill(script: _Running) -> None:

@@ -72,7 +72,7 @@ def run(web: Overlay, fence: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     if fence == "mounts by mount(2)":
         monkeypatch.setattr(syscalls, "syscall", before_mount_setattr)
     place = sandbox.Fence(str(web.merged), str(web.lab.tmp), mounts=fence != "landlock")
-    return lambda script: sandbox.run(script, place, 60)
+    return lambda script: sandbox.run(script, place, sandbox.Limits())
 
 
 def before_mount_setattr(number: int, *arguments: syscalls.Argument) -> int:
@@ -355,4 +355,4 @@ def test_a_shell_that_cannot_be_started_is_an_error(web: Overlay, monkeypatch: p
     monkeypatch.setenv("PATH", "/nowhere")
     place = sandbox.Fence(str(web.merged), str(web.lab.tmp), mounts=True)
     with pytest.raises(OSError, match="No such file"):
-        sandbox.run("true", place, 1)
+        sandbox.run("true", place, sandbox.Limits(1))

@@ -80,8 +80,8 @@ def main(root: Path) -> None:
     assert not os.path.exists("/usr"), "this is not the throwaway root"
     if sys.argv[2] == "landlock":
         sandbox_run = sandbox.run
-        sandbox.run = lambda script, fence, timeout: sandbox_run(
-            script, sandbox.Fence(fence.writable, fence.tmp, mounts=False), timeout
+        sandbox.run = lambda script, fence, limits: sandbox_run(
+            script, sandbox.Fence(fence.writable, fence.tmp, mounts=False), limits
         )
     elif sys.argv[2].startswith("mounts"):
         confine.landlock_abi = lambda: 0
