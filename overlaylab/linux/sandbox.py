@@ -33,6 +33,7 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import IO
 
 from . import confine, mount, namespaces, orphans, syscalls, users
@@ -99,6 +100,11 @@ class Fence:
     read_only: bool = False
     root: Root | None = None
     mounts: bool = True
+
+    @property
+    def traced(self) -> bool:
+        """Is PRoot, if there is one, to give the script its root?"""
+        return self.root is not None and not self.mounts
 
     @property
     def network(self) -> bool:
@@ -223,7 +229,7 @@ def _shell(fence: Fence, script: str) -> list[str]:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "sh")
         return [sh, "-c", script]
     shell = ["/bin/sh", "-c", f"cd {shlex.quote(root.directory)} || exit\n{script}"]
-    proot = None if fence.mounts else find_program("proot")
+    proot = find_program("proot") if fence.traced else None
     if proot:  # needs no right: it rewrites the paths of system calls
         return [proot, "-i", root.user, "-r", fence.writable, "-b", "/dev", "-w", "/", *shell]
     chroot = find_program("chroot")
@@ -233,12 +239,23 @@ def _shell(fence: Fence, script: str) -> list[str]:
     return [chroot, *user, fence.writable, *shell]
 
 
+@functools.cache
+def _proot_needs_tmp() -> bool:
+    """Does PRoot put its loader into /tmp, as before it knew PROOT_TMP_DIR (5.1; Debian 12)?
+
+    The script behind it does not see that /tmp, and has no call that PRoot does not look at.
+    """
+    program = find_program("proot")
+    return program is not None and b"PROOT_TMP_DIR" not in Path(program).read_bytes()
+
+
 @dataclass(frozen=True)
 class _Running:
     process: subprocess.Popen[bytes]
     pipes: tuple[IO[bytes], IO[bytes]]
     ended: int  # readable when it has
     alone: bool  # in a PID namespace: the kernel ends with it what it started
+    traced: bool  # by PRoot
 
 
 def _start(command: list[str], fence: Fence, started: Future[_Running]) -> None:
@@ -263,7 +280,7 @@ def _start(command: list[str], fence: Fence, started: Future[_Running]) -> None:
         started.set_exception(error)
         return
     ended, ending = os.pipe()
-    started.set_result(_Running(process, pipes, ended, fence.mounts))
+    started.set_result(_Running(process, pipes, ended, fence.mounts, fence.traced))
     # The script is to die with this process, and the kernel takes "parent" to mean the
     # thread that forked it (PR_SET_PDEATHSIG, prctl(2)): stay until it has ended.
     process.wait()
@@ -314,6 +331,8 @@ def _enter(fence: Fence) -> str:
         alone = _enter_namespaces(fence, tmp)
     if confine.has_landlock():
         writable = [tmp] if fence.read_only else [tmp, fence.writable]
+        if fence.traced and _proot_needs_tmp():
+            writable.append("/tmp")
         confine.restrict_files(*writable, network=alone or fence.network)
     if sys.platform == "linux":
         confine.drop_capabilities()
@@ -376,8 +395,9 @@ def _make_devices(directory: str) -> None:
         os.chmod(directory, 0o755)
         for name, source in sources.items():
             place = f"{directory}/{name}"
-            with open(place, "xb"):
-                pass
+            # Not by open(2): a child that another thread starts would have it open for writing,
+            # and then nothing can be made read-only (EBUSY).
+            os.mknod(place)
             mount.bind(f"/proc/self/fd/{source}", place)
             mount.set_writable(place, devices=True)
     for name, target in _DESCRIPTORS.items():
@@ -452,6 +472,9 @@ def _collect(script: _Running, limits: Limits, usage: _Usage) -> tuple[list[byte
                 reached = f"{limits.seconds:g} s"
             elif not killed and now >= looked + _WATCH:
                 reached, looked = usage.reached(), time.monotonic()
+                if script.traced and not any(children(script.process.pid)):
+                    # Its shell has ended, and PRoot waits for what that has left behind.
+                    orphans.kill_all()
             wait = min(max(deadline - now, 0), _WATCH)
             events = [] if reached and not killed else ready.select(wait)
             ended = any(key.fd == script.ended for key, _ in events)

@@ -20,6 +20,8 @@ from typing import NoReturn
 
 import pytest
 
+from overlaylab import Overlay
+
 from ..helpers import children, lacking
 from ..rights import REAL_ROOT
 
@@ -297,3 +299,9 @@ def _remove(root: Path, strays: set[str]) -> None:
             os.waitpid(child, 0)
     shutil.rmtree(root)
     _remove_strays(_STRAYS, strays)
+
+
+def as_root(overlay: Overlay, script: str) -> None:
+    """Run a script in merged as a container would, which may make devices; a fence lets nobody."""
+    shell = ["sh", "-c", f"umask 022\n{script}"]
+    subprocess.run(shell, cwd=overlay.merged, check=True, capture_output=True)

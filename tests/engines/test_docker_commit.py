@@ -17,7 +17,7 @@ import pytest
 from overlaylab import Image, Lab, Layer
 from overlaylab.image.unpack import unpack
 
-from .conftest import Docker
+from .conftest import Docker, as_root
 
 BASE = "busybox"
 BIG = 50 << 20
@@ -151,7 +151,7 @@ def by_us(
         stacks: dict[str, list[Layer]] = {BASE: [base]}
         for number, step in enumerate(STEPS):
             overlay = lab.mount(f"m{number}", lower=stacks[step.after])
-            overlay.sh(step.script, check=True)
+            as_root(overlay, step.script)
             stacks[step.name] = [overlay.commit(f"v{number}"), *stacks[step.after]]
             overlay.unmount()
         yield {name: committed(layers) for name, layers in stacks.items()}

@@ -26,7 +26,7 @@ from overlaylab import Image, Lab, Layer, Overlay
 from overlaylab.image.unpack import unpack
 
 from ..helpers import tree
-from .conftest import Docker, PeerFailed, Run
+from .conftest import Docker, PeerFailed, Run, as_root
 from .test_docker_diff import start
 
 SCHEMAS = Path(__file__).parent / "schemas"
@@ -144,7 +144,7 @@ def ours(peers: Run, module_lab: Lab, busybox_tar: bytes) -> Ours:
 
 def written(lab: Lab, name: str, lower: list[Layer], script: str) -> Overlay:
     overlay = lab.mount(name, lower=lower)
-    overlay.sh(script, check=True)
+    as_root(overlay, script)
     return overlay
 
 
