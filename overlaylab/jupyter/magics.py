@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from IPython.display import display
 from ..doctor import doctor
 from ..errors import OverlaylabError
 from ..lab import find_overlay, open_overlays
+from ..linux.sandbox import hidden
 from ..overlay import Overlay
 from ..text import Table
 from . import explore, timeline
@@ -224,6 +226,10 @@ def register(ipython: Any, progress: Callable[[str | None], object]) -> None:
     """
     global _progress
     _progress = progress
+    # With what is in there anybody can give this kernel something to run.
+    connection = getattr(ipython, "config", {}).get("IPKernelApp", {}).get("connection_file")
+    if isinstance(connection, str) and os.path.isabs(connection):
+        hidden.add(os.path.dirname(connection))
     ipython.register_magics(OverlayMagics)
     ipython.set_custom_exc((OverlaylabError,), _show_sentence)
 

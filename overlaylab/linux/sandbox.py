@@ -361,8 +361,9 @@ def _enter_namespaces(fence: Fence, tmp: str) -> bool:
     if not fence.read_only:
         mount.set_writable(fence.writable)
     in_use = (fence.writable, fence.tmp, *os.environ.get("PATH", "").split(":"))
-    for directory in hidden:
-        if os.path.isdir(directory) and not any(f"{one}/".startswith(directory) for one in in_use):
+    for directory in map(os.path.realpath, hidden):
+        used = any(f"{os.path.realpath(one)}/".startswith(f"{directory}/") for one in in_use)
+        if os.path.isdir(directory) and not used:
             mount.mount_tmpfs(directory)
             mount.set_read_only(directory, True)
     devices = os.path.join(fence.writable, "dev")
