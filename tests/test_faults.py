@@ -16,10 +16,11 @@ from overlaylab import Image, Lab
 from overlaylab.backends import emulated
 from overlaylab.course.practice import record
 from overlaylab.errors import OverlaylabError, SystemRefused, in_words
+from overlaylab.image import archive
 from overlaylab.image.build import build
 from overlaylab.linux import mount
 
-from .helpers import kinds, mount_table, tmpfs
+from .helpers import kinds, mount_table, python, tmpfs
 
 DEEP = "i=0; while [ $i -lt {n} ]; do mkdir d && cd d || exit; i=$((i+1)); done; echo x > file"
 
@@ -176,3 +177,26 @@ def test_a_record_that_is_no_file_is_none(
     assert record.read() == {}
     record.add("03.1")
     assert record.read() == {}
+
+
+@pytest.mark.parametrize("name", ["image", "image.tar"])
+def test_what_a_killed_process_left_of_an_image_is_gone_with_the_next(
+    lab: Lab, directory: Path, name: str
+):
+    code = (
+        "import os, sys\nfrom overlaylab import Image, Lab\nfrom overlaylab.image import archive\n"
+        "archive._add_json = lambda *_: os.kill(os.getpid(), 9)\n"
+        "lab = Lab('test', backend='emulated')\n"
+        f"Image.from_layers([lab.layer('base', {{'f': 'x'}})]).save({str(directory / name)!r})\n"
+    )
+    assert python("-c", code).returncode == -9
+    (draft,) = os.listdir(directory)
+    assert draft.startswith(f".{name}-")
+    Lab("next", backend="emulated").close()  # it removes the directory of the killed one's lab
+    working = directory / f".other-12345678{archive._DRAFT}"
+    working.touch()
+    held = archive._locked(working)
+    image = Image.from_layers([lab.layer("base", {"f": "x"})])
+    image.save(directory / name)
+    os.close(held)
+    assert sorted(os.listdir(directory)) == sorted([name, working.name])

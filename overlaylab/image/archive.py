@@ -7,6 +7,7 @@ and of JSON there may only be so much.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ from typing import IO, Any, Protocol, TypeVar
 from ..errors import BadImage
 from ..progress import counted, progress
 from ..text import printable
+from ..trees import remove_tree
 from .blob import Blob, Compression, Json, check, compressor, decompress, digest_hex, digest_of
 from .model import Format, ImageLayer, Parts, new_rest
 from .tarwriter import BLOCK, CHUNK, header
@@ -35,6 +37,8 @@ _TAG = "org.opencontainers.image.ref.name"
 
 _MOST_OF_JSON = 8 << 20
 _MOST_OF_MEMBERS = 100_000
+#: What the name of an image ends with that is not whole.
+_DRAFT = ".partial"
 #: As many lowers as overlayfs takes (ovl_params.h, OVL_MAX_STACK); Docker stops at 127.
 _MOST_OF_LAYERS = 500
 #: Indexes may point to indexes, but not for ever.
@@ -324,17 +328,21 @@ def save(image: Parts, path: Path, format: Format, compression: Compression, tag
         raise BadImage(f"{path} is there already: choose another name, or remove it first.")
     if not path.parent.is_dir():
         raise BadImage(f"{path.parent} is no directory: make it first.")
-    with contextlib.ExitStack() as cleaning:
+    _remove_drafts(path.parent)
+    with contextlib.ExitStack() as locks, contextlib.ExitStack() as cleaning:
         # Under another name until it is whole.
+        prefix = f".{path.name[:40]}-"
         if format == "oci" and path.suffix != ".tar":
-            draft = Path(tempfile.mkdtemp(prefix=f".{path.name[:40]}-", dir=path.parent))
+            draft = Path(tempfile.mkdtemp(_DRAFT, prefix, path.parent))
             cleaning.callback(shutil.rmtree, draft, ignore_errors=True)
+            locks.callback(os.close, _locked(draft))
             draft.chmod(0o755)
             write(image, _Directory(draft), compression, tag)
         else:
-            number, name = tempfile.mkstemp(prefix=f".{path.name[:40]}-", dir=path.parent)
+            number, name = tempfile.mkstemp(_DRAFT, prefix, path.parent)
             draft = Path(name)
             cleaning.callback(draft.unlink)
+            locks.callback(os.close, _locked(draft))
             with open(number, "wb", buffering=CHUNK) as file:
                 draft.chmod(0o644)
                 tar = _Tar(file)
@@ -343,6 +351,32 @@ def save(image: Parts, path: Path, format: Format, compression: Compression, tag
         draft.rename(path)
         cleaning.pop_all()
     return path
+
+
+def _locked(draft: Path) -> int:
+    """A descriptor that says that somebody still works on `draft`, for as long as it is open.
+
+    Raises:
+        BlockingIOError: somebody else does.
+    """
+    descriptor = os.open(draft, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _remove_drafts(directory: Path) -> None:
+    """Remove what a process has left here that was killed while it saved an image."""
+    for draft in directory.glob(f".*-????????{_DRAFT}"):
+        with contextlib.suppress(OSError):  # somebody works on it, or it is another's
+            descriptor = _locked(draft)
+            try:
+                remove_tree(str(draft))
+            finally:
+                os.close(descriptor)
 
 
 def _write_oci(image: Parts, store: _Store, compression: Compression, tag: str) -> None:
