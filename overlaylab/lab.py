@@ -142,9 +142,9 @@ class Lab:
         Raises:
             SystemRefused: some of it is still there.
         """
-        was_open, owner = self._finalize.alive, self._owner
+        was_open = not self.closed
         self._finalize()
-        if was_open and owner == os.getpid() and self.path.exists():
+        if was_open and self._owner == os.getpid() and self.path.exists():
             raise SystemRefused(
                 f"{self.path} could not be removed: end what uses it (a mount, an open file), and "
                 "remove it by hand."

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING
 from .backends import Mount
 from .changes import Change, Changes, moved, moved_rows
 from .draw.picture import Diagram
-from .errors import NotMounted, OverlaylabError, ShellFailed, ShellLimit, ShellTimeout, in_words
+from .errors import (
+    NotMounted,
+    OverlaylabError,
+    ShellFailed,
+    ShellLimit,
+    ShellTimeout,
+    SystemRefused,
+    in_words,
+)
 from .history import History
 from .layer import Layer, check_lowers, check_path
 from .linux import xattrs
@@ -251,7 +259,6 @@ class Overlay:
         self.open_lab()
         return self._mount.options() if self._mount is not None else {}
 
-    @in_words("The script could not be run")
     def sh(
         self,
         script: str,
@@ -282,18 +289,18 @@ class Overlay:
             ShellLimit: it used up more than it may.
         """
         lab, mount = self.open_lab(), self._running()
+        limits = Limits(timeout, processes, memory, disk)
         before = self._before()
         try:
-            done = mount.run(script, lab.tmp, Limits(timeout, processes, memory, disk))
+            done = mount.run(script, lab.tmp, limits)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             remedy = "shorten it" if _is_too_long(error) else "see '%overlay doctor'"
             raise OverlaylabError(
                 f"The script could not be started ({reason}): {remedy}."
             ) from None
-        with in_words("The script has run, and what it did could not be read"):
-            after = self._step(script)
-        if done.reached == f"{timeout:g} s":
+        after = self._step(script)
+        if done.reached == limits.time:
             raise ShellTimeout(
                 f"The script was stopped after {timeout:g} s, and what it had done until then "
                 f"stays: give it more time (timeout=) or less to do. It had printed:\n{done.stdout}"
@@ -320,7 +327,6 @@ class Overlay:
             lab.no_fence() or (_fence_note(lab) if refused else ""),
         )
 
-    @in_words("The script could not be run")
     def run(self, script: str, limits: Limits, root: Root | None = None) -> Finished:
         """Run a shell script as :meth:`sh` does, without a step in the history.
 
@@ -348,7 +354,7 @@ class Overlay:
         """
         try:
             return self._step("Python", if_new=True)
-        except (OSError, RecursionError):
+        except SystemRefused:
             return self._history[-1].changes if self._history else Changes()
 
     def _step(
@@ -366,7 +372,6 @@ class Overlay:
         return now
 
     @property
-    @in_words("The history could not be read")
     def history(self) -> History:
         """What led to the state of upper: a step for each script and commit.
 
@@ -376,7 +381,6 @@ class Overlay:
         self._step("Python", if_new=True)
         return self._history
 
-    @in_words("Upper could not be read")
     def changes(self) -> Changes:
         """What upper changes in the view of the lowers, sorted by path; see :class:`Change`.
 
@@ -385,7 +389,6 @@ class Overlay:
         """
         return self.stack().changes()
 
-    @in_words("The layers could not be read")
     def lookup(self, path: str) -> Lookup:
         """Ask every layer for `path`, as the kernel does.
 
@@ -397,7 +400,6 @@ class Overlay:
         """
         return self.stack().lookup(check_path(path, "merged"))
 
-    @in_words("The layers could not be read")
     def tree(self, layer: str = "merged") -> Table:
         """A listing of merged, or of one layer by itself (``"upper"`` or a lower's name).
 

@@ -31,8 +31,7 @@ _LANDLOCK_WITH_REFER = 2
 _HARMLESS_DEVICES = ("/dev/null", "/dev/zero", "/dev/full")
 
 # Options of prctl(2).
-PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_CHILD_SUBREAPER = 22, 24, 36
-PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 38, 47
+PR_SET_SECCOMP, PR_CAPBSET_DROP, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 22, 24, 38, 47
 PR_CAP_AMBIENT_CLEAR_ALL, SECCOMP_MODE_FILTER = 4, 2
 
 #: What root keeps in a script: chown, dac_override, fowner, fsetid, kill, setgid, setuid,

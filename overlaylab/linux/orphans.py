@@ -18,7 +18,8 @@ import time
 from collections.abc import Iterator
 
 from . import syscalls
-from .confine import PR_SET_CHILD_SUBREAPER
+
+_PR_SET_CHILD_SUBREAPER = 36
 
 #: Seconds in which a killed process has to be gone.
 _PATIENCE = 2.0
@@ -34,7 +35,7 @@ def adopted() -> Iterator[None]:
     global _running
     with _one_at_a_time:
         _running += 1
-        syscalls.prctl(PR_SET_CHILD_SUBREAPER, 1)
+        syscalls.prctl(_PR_SET_CHILD_SUBREAPER, 1)
     try:
         yield
     finally:
@@ -42,7 +43,7 @@ def adopted() -> Iterator[None]:
             _running -= 1
             if not _running:
                 kill_all()
-                syscalls.prctl(PR_SET_CHILD_SUBREAPER, 0)
+                syscalls.prctl(_PR_SET_CHILD_SUBREAPER, 0)
 
 
 @contextlib.contextmanager

@@ -102,9 +102,9 @@ class Fence:
     mounts: bool = True
 
     @property
-    def traced(self) -> bool:
-        """Is PRoot, if there is one, to give the script its root?"""
-        return self.root is not None and not self.mounts
+    def tracer(self) -> str | None:
+        """PRoot's program, if it is to give the script its root, and is there."""
+        return find_program("proot") if self.root is not None and not self.mounts else None
 
     @property
     def network(self) -> bool:
@@ -127,6 +127,11 @@ class Limits:
     processes: int = 1000
     memory: int | None = None
     disk: int | None = None
+
+    @property
+    def time(self) -> str:
+        """The seconds, as :attr:`Finished.reached` has them."""
+        return f"{self.seconds:g} s"
 
 
 @dataclass(frozen=True)
@@ -229,9 +234,19 @@ def _shell(fence: Fence, script: str) -> list[str]:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "sh")
         return [sh, "-c", script]
     shell = ["/bin/sh", "-c", f"cd {shlex.quote(root.directory)} || exit\n{script}"]
-    proot = find_program("proot") if fence.traced else None
-    if proot:  # needs no right: it rewrites the paths of system calls
-        return [proot, "-i", root.user, "-r", fence.writable, "-b", "/dev", "-w", "/", *shell]
+    if fence.tracer:  # needs no right: it rewrites the paths of system calls
+        return [
+            fence.tracer,
+            "-i",
+            root.user,
+            "-r",
+            fence.writable,
+            "-b",
+            "/dev",
+            "-w",
+            "/",
+            *shell,
+        ]
     chroot = find_program("chroot")
     if chroot is None or os.geteuid() != 0:
         raise PermissionError(errno.EPERM, "chroot(2) is not permitted, and there is no proot")
@@ -240,13 +255,12 @@ def _shell(fence: Fence, script: str) -> list[str]:
 
 
 @functools.cache
-def _proot_needs_tmp() -> bool:
+def _needs_tmp(proot: str) -> bool:
     """Does PRoot put its loader into /tmp, as before it knew PROOT_TMP_DIR (5.1; Debian 12)?
 
     The script behind it does not see that /tmp, and has no call that PRoot does not look at.
     """
-    program = find_program("proot")
-    return program is not None and b"PROOT_TMP_DIR" not in Path(program).read_bytes()
+    return b"PROOT_TMP_DIR" not in Path(proot).read_bytes()
 
 
 @dataclass(frozen=True)
@@ -280,7 +294,7 @@ def _start(command: list[str], fence: Fence, started: Future[_Running]) -> None:
         started.set_exception(error)
         return
     ended, ending = os.pipe()
-    started.set_result(_Running(process, pipes, ended, fence.mounts, fence.traced))
+    started.set_result(_Running(process, pipes, ended, fence.mounts, fence.tracer is not None))
     # The script is to die with this process, and the kernel takes "parent" to mean the
     # thread that forked it (PR_SET_PDEATHSIG, prctl(2)): stay until it has ended.
     process.wait()
@@ -331,14 +345,14 @@ def _enter(fence: Fence) -> str:
         alone = _enter_namespaces(fence, tmp)
     if confine.has_landlock():
         writable = [tmp] if fence.read_only else [tmp, fence.writable]
-        if fence.traced and _proot_needs_tmp():
+        if fence.tracer and _needs_tmp(fence.tracer):
             writable.append("/tmp")
         confine.restrict_files(*writable, network=alone or fence.network)
     if sys.platform == "linux":
         confine.drop_capabilities()
     if confine.has_filter():
         # PRoot traces what it starts. Without a PID namespace others could be traced as well.
-        traced = fence.mounts or fence.root is not None or confine.has_landlock()
+        traced = fence.mounts or fence.tracer is not None or confine.has_landlock()
         confine.filter_calls(_families(fence, alone), traced=traced, alone=fence.mounts)
     return tmp
 
@@ -473,7 +487,7 @@ def _collect(script: _Running, limits: Limits, usage: _Usage) -> tuple[list[byte
             if killed and now >= deadline:  # a process that left the session still holds a pipe
                 break
             if not killed and now >= deadline:
-                reached = f"{limits.seconds:g} s"
+                reached = limits.time
             elif not killed and now >= looked + _WATCH:
                 reached, looked = usage.reached(), time.monotonic()
                 if script.traced and not any(children(script.process.pid)):

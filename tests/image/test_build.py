@@ -12,6 +12,7 @@ import pytest
 from overlaylab import Image, Lab, Layer
 from overlaylab.errors import BadDockerfile
 from overlaylab.image.build import Build, base_image, build
+from overlaylab.linux import sandbox
 
 from ..helpers import names, tree
 
@@ -321,3 +322,13 @@ def test_a_layer_can_be_the_base(lab: Lab):
     layer: Layer = lab.layer("mine", {"a": "1"})
     built = build(lab, "FROM mine\nCOPY b /b", {"b": "2"}, images={"mine": layer})
     assert tree(lab.mount("web", lower=built.layers).merged).keys() == {"", "a", "b"}
+
+
+def test_where_nothing_gives_a_run_its_root_it_says_what_to_install(
+    lab: Lab, base: Image, monkeypatch: pytest.MonkeyPatch
+):
+    """Neither mounts, nor PRoot, nor chroot(1)."""
+    monkeypatch.setattr(sandbox, "mounts_work", lambda: False)
+    monkeypatch.setattr(sandbox, "find_program", lambda name: None)
+    with pytest.raises(BadDockerfile, match=r"cannot be run here .*install PRoot"):
+        made(lab, base, "RUN true")
