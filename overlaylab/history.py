@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -58,7 +59,8 @@ class History(list[Step]):
         if len(self) > _STEPS:
             forgotten = self.pop(0).upper
             if forgotten is not None:
-                remove_tree(str(forgotten.path))
+                with contextlib.suppress(OSError):  # it goes with the lab
+                    remove_tree(str(forgotten.path))
 
     def _sketch(self, upper: Path | None) -> Layer | None:
         if self._directory is None:
@@ -68,11 +70,11 @@ class History(list[Step]):
             path.mkdir(parents=True)
             if upper is not None:
                 copy_tree(str(upper), str(path), sketch=True)
+            return Layer(path, "upper")
         except OSError:  # no room: a step without a picture is better than no step
-            if path.is_dir():
+            with contextlib.suppress(OSError):
                 remove_tree(str(path))
             return None
-        return Layer(path, "upper")
 
     def __repr__(self) -> str:
         rows: list[tuple[str, ...]] = []

@@ -81,17 +81,21 @@ class Lab:
         sweep(own(choice.scratch))
         with _room(choice.scratch):
             self.path, lock = new_directory(choice.scratch, _prefix(name))
-        self.layers: dict[str, Layer] = {}
-        self.mounts: dict[str, Overlay] = {}
-        self.tmp = self.path / "tmp"
-        self.tmp.mkdir()
-        self.number = next(_numbers)
         self._handles: list[Mount] = []
-        self._fence_checked = False
         self._owner = os.getpid()
         self._finalize = weakref.finalize(
             self, _clean_up, self._owner, self.path, lock, self._handles
         )
+        self.layers: dict[str, Layer] = {}
+        self.mounts: dict[str, Overlay] = {}
+        self.tmp = self.path / "tmp"
+        try:
+            self.tmp.mkdir()
+        except OSError:
+            self._finalize()
+            raise
+        self.number = next(_numbers)
+        self._fence_checked = False
         _open.add(self)
 
     def __repr__(self) -> str:
@@ -182,7 +186,7 @@ class Lab:
         self._check_new(name, "layer", self.layers)
         with self._directory("layers", name) as path:
             fill(path)
-        self.layers[name] = Layer(path, name)
+            self.layers[name] = Layer(path, name)
         return self.layers[name]
 
     @in_words("The layer could not be removed")

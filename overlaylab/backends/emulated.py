@@ -233,7 +233,8 @@ class EmulatedMount:
         self._options = {"lowerdir": ":".join(map(str, lower))}
         if upper is not None and work is not None:
             self._options |= {"upperdir": str(upper), "workdir": str(work)}
-        self._mounted = True
+        self._work = work
+        self._mounted = self._followed = True
         self._fill(self.merged, top(self.lower))
         root = str(lower[0]) if self.upper is None else self.upper
         copy_attributes(root, self.merged, self.merged)
@@ -250,15 +251,18 @@ class EmulatedMount:
         """See :meth:`.Mount.unmount`: merged is an empty directory again."""
         if not self._mounted:
             return
-        if not force and _in_use(self.merged):
-            raise busy(Path(self.merged))
-        if not force:
-            self.refresh()
-        self._mounted = False
-        self._watch.close()
-        self._root.release()
-        remove_tree(self.merged)
+        if self._followed:
+            if not force and _in_use(self.merged):
+                raise busy(Path(self.merged))
+            if not force:
+                self.refresh()
+            self._followed = False  # what goes from merged now is no change
+            self._watch.close()
+            self._root.release()
+        if os.path.lexists(self.merged):
+            remove_tree(self.merged)
         os.mkdir(self.merged)
+        self._mounted = False
 
     def options(self) -> dict[str, str]:
         """See :meth:`.Mount.options`: those that the kernel would report."""
@@ -297,15 +301,24 @@ class EmulatedMount:
         if stat.S_ISDIR(status.st_mode):
             if not pure:
                 self._unmoved[status.st_dev, status.st_ino] = path.removeprefix(self.merged)
-            for name in os.listdir(path):
-                node.children[name] = self._look(f"{path}/{name}", pure=pure)
+            else:
+                self._unmoved.pop((status.st_dev, status.st_ino), None)
+            try:
+                for name in os.listdir(path):
+                    node.children[name] = self._look(f"{path}/{name}", pure=pure)
+            except BaseException:
+                node.release()
+                raise
         return node
 
     def refresh(self) -> None:
-        """See :meth:`.Mount.refresh`."""
-        if self.upper is None or not self._mounted:
+        """See :meth:`.Mount.refresh`.
+
+        Where the system refuses something, the next call does what this one has not done: what
+        was seen is forgotten last.
+        """
+        if self.upper is None or not self._followed:
             return
-        # What was seen and not dealt with, for the disk was full, is still to be dealt with.
         touched, moved, made, told = self._watch.read()
         self._touched |= touched
         self._moved |= moved
@@ -341,6 +354,7 @@ class EmulatedMount:
             for name in sorted({*names, *node.children}):
                 if self._update_child(f"{path}/{name}", name, node, places):
                     changed = True
+                    self._touched.add(path)  # still to be done, should what follows fail
         if changed:
             os.makedirs(upper, exist_ok=True)
             copy_attributes(merged, upper, merged)
@@ -353,25 +367,28 @@ class EmulatedMount:
         old = parent.children.get(name)
         status = _status(merged)
         if status is None:  # gone since the last look
-            self._forget(parent, name, upper)
+            _clear(upper)
             if descend(self.lower, places, name).visible is not None:
                 os.makedirs(os.path.dirname(upper), exist_ok=True)
                 make_whiteout(upper)
+            if old is not None:
+                parent.children.pop(name).release()
             return True
         directory = stat.S_ISDIR(status.st_mode)
         made_anew = path in self._made or (directory and path in self._moved)
         if old is None or not old.same(status) or made_anew:
-            self._forget(parent, name, upper)
+            _clear(upper)
             os.makedirs(os.path.dirname(upper), exist_ok=True)
             try:
                 self._copy_new(merged, upper, setgid=self._setgid(path.rpartition("/")[0]))
+                if directory and descend(self.lower, places, name).visible is not None:
+                    make_opaque(upper)
             except OSError:
-                if os.path.lexists(upper):  # half of it is worse than nothing
-                    remove_tree(upper)
+                _clear(upper)  # half of it is worse than nothing
                 raise
-            if directory and descend(self.lower, places, name).visible is not None:
-                make_opaque(upper)
             parent.children[name] = self._look(merged, pure=True)
+            if old is not None:
+                old.release()
             return True
         if directory:
             below = () if old.pure else descend(self.lower, places, name).places
@@ -391,13 +408,6 @@ class EmulatedMount:
         old.status = os.lstat(merged)
         self._latest = max(self._latest, old.status.st_ctime_ns)
         return True
-
-    def _forget(self, parent: _Node, name: str, upper: str) -> None:
-        old = parent.children.pop(name, None)
-        if old is not None:
-            old.release()
-        if os.path.lexists(upper):
-            remove_tree(upper)
 
     def _was_used(self, path: str, old: os.stat_result, now: os.stat_result) -> bool:
         """Was a pipe or device written to, which sets both times, and nothing else done to it?"""
@@ -436,7 +446,7 @@ class EmulatedMount:
         os.mkdir(upper)
         mode = stat.S_IMODE(status.st_mode)
         within = mode & stat.S_ISGID
-        origin = self._unmoved.pop((status.st_dev, status.st_ino), None)
+        origin = self._unmoved.get((status.st_dev, status.st_ino))
         if origin is not None:
             # From there on it had no lower part, and could be moved.
             first = self._moved.get(origin)
@@ -463,8 +473,10 @@ class EmulatedMount:
             first = self._links.setdefault((status.st_dev, status.st_ino), upper)
             if not os.path.samestat(os.lstat(first), os.lstat(upper)):
                 times = os.lstat(os.path.dirname(upper))
-                os.unlink(upper)
-                os.link(first, upper, follow_symlinks=False)
+                link = f"{self._work}/link"
+                _clear(link)
+                os.link(first, link, follow_symlinks=False)
+                os.rename(link, upper)
                 os.utime(os.path.dirname(upper), ns=(times.st_atime_ns, times.st_mtime_ns))
 
     def _settle(self) -> None:
@@ -487,6 +499,12 @@ def _clock_of_files() -> int:
     if sys.platform.startswith("linux"):
         return time.clock_gettime_ns(_CLOCK_REALTIME_COARSE)
     return time.time_ns() - 20_000_000
+
+
+def _clear(upper: str) -> None:
+    """Remove whatever is at `upper`, if anything is."""
+    if os.path.lexists(upper):
+        remove_tree(upper)
 
 
 def _status(path: str) -> os.stat_result | None:
@@ -565,8 +583,9 @@ class _Watch:
             self.add_all(root, child, f"{path}/{name}")
 
     def _events(self) -> list[Event]:
+        new = self._inotify.read(timeout=0) if self._inotify is not None else []
         events, self._waiting = self._waiting, []
-        return events + (self._inotify.read(timeout=0) if self._inotify is not None else [])
+        return events + new
 
     def forget_attributes(self) -> None:
         """Forget what a look itself does: it changes modes, to read what may not be read."""

@@ -23,11 +23,10 @@ from typing import NamedTuple
 from ..errors import BackendUnavailable, OverlaylabError, ScratchRefused
 from ..layer import read_entry
 from ..linux import mount, namespaces, users
-from ..trees import remove_tree
 from . import Backend
 from .emulated import EmulatedBackend
 from .kernel import KernelBackend
-from .scratch import drop_tmpfs, home, new_directory, new_tmpfs
+from .scratch import drop_tmpfs, home, new_tmpfs, trial_directory
 
 #: Where labs live if nobody says otherwise: the first that works. /tmp is not first because
 #: a script behind the fence has a /tmp of its own.
@@ -306,24 +305,26 @@ def unsuitable(directory: str, *, room: int = 0, user_xattrs: bool = False) -> U
     if not sys.platform.startswith("linux"):
         return Unsuitable(f"overlayfs is a part of Linux, and this is {sys.platform}", True)
     try:
-        trial, lock = new_directory(_place(directory, room=room), "probe-")
+        place = _place(directory, room=room)
+        with trial_directory(place) as trial:
+            refused = _tried(trial, user_xattrs=user_xattrs)
     except ScratchRefused as error:
         return Unsuitable(error.reason)
     except OSError as error:
         return Unsuitable(_words(error))
+    if refused is not None:
+        with contextlib.suppress(OSError):  # ENOTEMPTY: it was there before
+            place.rmdir()
+    return refused
+
+
+def _tried(trial: Path, *, user_xattrs: bool) -> Unsuitable | None:
     try:
-        refused = _trial(str(trial), user_xattrs=user_xattrs)
+        return _trial(str(trial), user_xattrs=user_xattrs)
     except OSError as error:
         by_machine = isinstance(error, mount.MountError) and error.errno in _BY_MACHINE
         place = "" if by_machine else f", on a filesystem of the type {mount.filesystem(trial)}"
-        refused = Unsuitable(_words(error) + place + _beside_a_tmpfs(error, str(trial)), by_machine)
-    finally:
-        remove_tree(str(trial))
-        os.close(lock)
-    if refused is not None:
-        with contextlib.suppress(OSError):  # ENOTEMPTY: it was there before
-            trial.parent.rmdir()
-    return refused
+        return Unsuitable(_words(error) + place + _beside_a_tmpfs(error, str(trial)), by_machine)
 
 
 def _beside_a_tmpfs(error: OSError, directory: str) -> str:
@@ -369,12 +370,10 @@ def _plain_home(directory: str) -> Path:
     """
     place = _place(directory)
     try:
-        path, lock = new_directory(place, "probe-")
+        with trial_directory(place):
+            return place
     except OSError as error:
         raise _scratch_refused(directory, _words(error)) from None
-    path.rmdir()
-    os.close(lock)
-    return place
 
 
 def _trial(directory: str, *, user_xattrs: bool = False) -> Unsuitable | None:
@@ -450,20 +449,17 @@ def has_data_only_layers(scratch: Path) -> bool:
     Args:
         scratch: a directory in which labs can live.
     """
-    trial, lock = new_directory(scratch, "probe-")
-    try:
+    with trial_directory(scratch) as trial:
         lower, data, merged = (trial / name for name in ("lower", "data", "merged"))
         for part in (lower, data, merged):
             part.mkdir()
         options = {"metacopy": "on", "datadir+": str(data)}
-        mount.mount_overlay(str(merged), mount.Request([str(lower)], options=options))
+        try:
+            mount.mount_overlay(str(merged), mount.Request([str(lower)], options=options))
+        except mount.MountError:
+            return False
         mount.unmount(str(merged), detach=True)
-    except mount.MountError:
-        return False
-    finally:
-        remove_tree(str(trial))
-        os.close(lock)
-    return True
+        return True
 
 
 def _words(error: Exception) -> str:

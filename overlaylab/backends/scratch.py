@@ -11,10 +11,11 @@ import errno
 import fcntl
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import ScratchRefused
-from ..linux import mount, namespaces
+from ..linux import mount, namespaces, orphans
 from ..trees import remove_tree
 
 
@@ -49,17 +50,41 @@ def new_directory(parent: Path, prefix: str) -> tuple[Path, int]:
     """
     while True:
         path = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
-        # Another process's sweep may be faster than the lock, or than the opening before it.
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.ExitStack() as undo:
+            # Another process's sweep may be faster than the lock, or than the opening before it.
+            undo.enter_context(contextlib.suppress(FileNotFoundError))
+            undo.callback(_remove_empty, path)
             lock = _lock(path)
-            if path.exists():
-                return path, lock
-            os.close(lock)
+            undo.callback(os.close, lock)
+            path.stat()
+            undo.pop_all()
+            return path, lock
+
+
+@contextlib.contextmanager
+def trial_directory(parent: Path) -> Iterator[Path]:
+    """A new directory in `parent` for a trial, which is gone after the block.
+
+    Raises:
+        OSError: it cannot be made, or removed.
+    """
+    path, lock = new_directory(parent, "probe-")
+    try:
+        try:
+            yield path
+        finally:
+            remove(path)
+    finally:
+        os.close(lock)
 
 
 def _lock(path: Path) -> int:
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    fcntl.flock(descriptor, fcntl.LOCK_EX)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError:
+        os.close(descriptor)
+        raise
     return descriptor
 
 
@@ -70,22 +95,35 @@ def new_tmpfs(parent: Path) -> Path:
         OSError: it cannot be mounted.
     """
     path, lock = new_directory(parent, "tmpfs-")
+    _locks[path] = [lock]
     try:
         mount.mount_tmpfs(str(path))
+        # Who sees the mount sees another directory than the one that is locked already.
+        _locks[path].append(_lock(path))
     except OSError:
-        path.rmdir()
-        os.close(lock)
+        drop_tmpfs(path)
         raise
-    # Who sees the mount sees another directory than the one that is locked already.
-    _lock(path)
     atexit.register(drop_tmpfs, path)
     return path
 
 
 def drop_tmpfs(path: Path) -> None:
     """Take a tmpfs of :func:`new_tmpfs` away, with all in it; a second call does nothing."""
+    if path not in _locks:
+        return
     with contextlib.suppress(OSError):
         mount.unmount(str(path), detach=True)
+    _remove_empty(path)
+    for lock in _locks.pop(path):
+        os.close(lock)
+
+
+#: The descriptors that hold the locks of each tmpfs.
+_locks: dict[Path, list[int]] = {}
+
+
+def _remove_empty(path: Path) -> None:
+    with contextlib.suppress(OSError):
         path.rmdir()
 
 
@@ -115,6 +153,7 @@ def sweep(parent: Path) -> None:
             lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                orphans.kill_in(str(path))
                 remove(path)
             finally:
                 os.close(lock)

@@ -342,8 +342,8 @@ def save(image: Parts, path: Path, format: Format, compression: Compression, tag
             number, name = tempfile.mkstemp(_DRAFT, prefix, path.parent)
             draft = Path(name)
             cleaning.callback(draft.unlink)
-            locks.callback(os.close, _locked(draft))
             with open(number, "wb", buffering=CHUNK) as file:
+                locks.callback(os.close, _locked(draft))
                 draft.chmod(0o644)
                 tar = _Tar(file)
                 write(image, tar, compression, tag)

@@ -75,6 +75,32 @@ def kill_all() -> None:
             time.sleep(0.001)
 
 
+def kill_in(directory: str) -> None:
+    """Kill what scripts have left in a lab whose process was killed before it could do so.
+
+    Only what has more filters than this process, so that nobody's own programs end.
+
+    Args:
+        directory: the lab's. It is a process's current directory, its root, or in its ``$TMPDIR``.
+    """
+    own, place = _filters("self"), os.path.realpath(directory)
+    for name in glob.glob("/proc/[0-9]*"):
+        process = int(name.removeprefix("/proc/"))
+        if _filters(process) > own and _works_in(process, place):
+            with contextlib.suppress(OSError):
+                os.kill(process, signal.SIGKILL)
+
+
+def _works_in(process: int, directory: str) -> bool:
+    with contextlib.suppress(OSError):  # it has ended, or is another user's
+        links = [os.readlink(f"/proc/{process}/{name}") for name in ("cwd", "root")]
+        if any(f"{link}/".startswith(f"{directory}/") for link in links):
+            return True
+        with open(f"/proc/{process}/environ", "rb") as file:
+            return b"TMPDIR=%b/" % os.fsencode(directory) in file.read()
+    return False
+
+
 def children(process: int | str) -> Iterator[int]:
     """The processes that a process has started, or adopted (proc_pid_task_children(5))."""
     for numbers in glob.glob(f"/proc/{process}/task/*/children"):

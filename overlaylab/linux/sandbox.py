@@ -516,7 +516,7 @@ def _collect(script: _Running, limits: Limits, usage: _Usage) -> tuple[list[byte
 
 def _kill(script: _Running) -> None:
     """Kill the script and what it started; in a PID namespace the kernel does the second."""
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(OSError):  # it has ended
         os.killpg(script.process.pid, signal.SIGKILL)
     if not script.alone and confine.has_filter():
         script.process.wait()
