@@ -4,23 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import os
 import shutil
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from overlaylab import Image, Lab
-from overlaylab.backends import emulated
+import overlaylab.lab
+from overlaylab import Image, Lab, history
+from overlaylab.backends import emulated, probe
 from overlaylab.course.practice import record
 from overlaylab.errors import OverlaylabError, SystemRefused, in_words
 from overlaylab.image import archive
 from overlaylab.image.build import build
 from overlaylab.linux import mount
+from overlaylab.linux.sandbox import Limits
 
-from .helpers import kinds, mount_table, python, tmpfs
+from .faults.campaign import fail_in_turn, kill
+from .faults.inside import OPERATIONS, tried
+from .helpers import eventually, kinds, lacking, mount_table, processes, python, tmpfs, tree
+from .rights import REAL_ROOT
 
 DEEP = "i=0; while [ $i -lt {n} ]; do mkdir d && cd d || exit; i=$((i+1)); done; echo x > file"
 
@@ -200,3 +208,134 @@ def test_what_a_killed_process_left_of_an_image_is_gone_with_the_next(
     image.save(directory / name)
     os.close(held)
     assert sorted(os.listdir(directory)) == sorted([name, working.name])
+
+
+def failing_once(monkeypatch: pytest.MonkeyPatch, where: object, name: str) -> None:
+    """Let the next call of a function be refused."""
+    works = getattr(where, name)
+
+    def fails(*arguments: object, **options: object) -> None:
+        monkeypatch.setattr(where, name, works)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(where, name, fails)
+
+
+@pytest.mark.parametrize("what", ["make_whiteout", "copy_entry", "copy_attributes", "make_opaque"])
+def test_what_one_look_could_not_do_the_next_one_does(monkeypatch: pytest.MonkeyPatch, what: str):
+    script = "rm d/f; echo y >> d/g; echo z > d/new; rm -r e; mkdir e; ln d/new d/other"
+    with Lab("test", backend="emulated") as lab:
+        content = {"d/f": "x", "d/g": "y", "e/h": "z"}
+        uppers = []
+        for name in ("right", "refused"):
+            web = lab.mount(name, lower=[lab.layer(f"base of {name}".replace(" ", "-"), content)])
+            web.merged.joinpath("d").chmod(0o750)
+            web.run(script, Limits())
+            if name == "refused":
+                failing_once(monkeypatch, emulated, what)
+                with pytest.raises(SystemRefused, match="Input/output error"):
+                    web.changes()
+            uppers.append((kinds(web), tree(web.upper), os.lstat(web.upper / "d/new").st_nlink))
+    assert uppers[0] == uppers[1]
+
+
+def test_an_unmount_that_stopped_halfway_goes_on(monkeypatch: pytest.MonkeyPatch):
+    with Lab("test", backend="emulated") as lab:
+        web = lab.mount("web", lower=[lab.layer("base", {"f": "x"})])
+        web.sh("echo y > g")
+        merged = web.merged
+        failing_once(monkeypatch, emulated, "remove_tree")
+        with pytest.raises(SystemRefused, match="could not be unmounted"):
+            web.unmount()
+        (merged / "f").unlink()
+        assert kinds(web) == {"g": "added"}
+        web.unmount()
+        assert os.listdir(merged) == []
+
+
+def test_a_step_without_a_picture_is_no_failed_commit(lab: Lab, monkeypatch: pytest.MonkeyPatch):
+    web = lab.mount("web", lower=[lab.layer("base", {"f": "x"})])
+    web.sh("echo y > g")
+    failing_once(monkeypatch, history, "Layer")
+    assert [row[0] for row in web.commit("mine").tree().rows] == ["g"]
+
+
+def test_a_layer_that_cannot_be_looked_at_leaves_its_name_free(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+):
+    failing_once(monkeypatch, overlaylab.lab, "Layer")
+    with pytest.raises(SystemRefused):
+        lab.layer("base", {"f": "x"})
+    assert lab.layer("base", {"f": "x"}).name == "base"
+
+
+@pytest.mark.parametrize("call", ["flock", "tmpfs"])
+def test_a_lab_that_could_not_be_made_leaves_nothing(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, call: str
+):
+    before = os.listdir("/proc/self/fd")
+    if call == "flock":
+        failing_once(monkeypatch, fcntl, "flock")
+    else:  # what a place is refused for, beside which a tmpfs is tried
+        monkeypatch.setattr(probe, "_trial", lambda *_, **__: probe.Unsuitable("it is a test"))
+    with pytest.raises(OverlaylabError):
+        Lab("test", scratch=directory, backend="emulated" if call == "flock" else "kernel")
+    assert os.listdir("/proc/self/fd") == before
+    assert [path for path in directory.rglob("*") if path.name.startswith("probe-")] == []
+
+
+def test_what_a_script_of_a_killed_process_left_running_ends_with_the_next_lab(directory: Path):
+    """Where there is no PID namespace that the kernel would end."""
+    seconds = f"1000.{os.getpid()}"
+    code = (
+        "import os\nfrom overlaylab import Lab\nfrom overlaylab.linux import sandbox\n"
+        "sandbox.mounts_work = lambda: False\n"
+        f"lab = Lab('test', backend='emulated', scratch={str(directory)!r})\n"
+        "web = lab.mount('web', lower=[lab.layer('base', {'d/f': 'x'})])\n"
+        f"web.sh('setsid sleep {seconds} & cd d; sleep {seconds} & cd /; sleep {seconds} & '\n"
+        "       'sleep 60')\n"
+    )
+    killed = subprocess.Popen([sys.executable, "-c", code])
+    assert eventually(lambda: len(processes("sleep", seconds)) == 3)
+    killed.kill()
+    killed.wait()
+    Lab("next", backend="emulated", scratch=directory).close()
+    assert eventually(lambda: processes("sleep", seconds) == [])
+
+
+#: Of ``python -m tests.faults``, whose short form the next tests are.
+modes = pytest.mark.parametrize("mode", ["root", "stand-in, root"])
+root_alone = pytest.mark.skipif(not REAL_ROOT, reason="only root can give up rights")
+
+
+@root_alone
+@modes
+@pytest.mark.parametrize("operation", sorted(OPERATIONS))
+def test_a_system_call_that_fails_is_said_or_made_up_for(mode: str, operation: str):
+    if not shutil.which("strace"):
+        lacking("strace", "install it")
+    found = fail_in_turn(mode, operation, most=4, seed=0)
+    assert found.failures == []
+    assert found.hits > 0
+
+
+@root_alone
+@modes
+def test_of_a_killed_process_nothing_is_left_when_another_begins(mode: str):
+    assert [kill(mode, seed) for seed in range(3)] == [[]] * 3
+
+
+def test_the_campaign_sees_what_is_wrong():
+    """An act that ends in each of the ways, or else the tests above show nothing."""
+
+    def end(act: Callable[[], object]) -> str:
+        return str(tried(act, lambda found: found, expected=1)["verdict"])
+
+    def say(words: str) -> None:
+        raise OverlaylabError(words)
+
+    assert end(lambda: 1) == "went on"
+    assert end(lambda: 2) == "wrong"
+    assert end(lambda: 1 / 0) == "traceback"
+    assert end(lambda: say("No room: make some.")) == "said"
+    assert end(lambda: say("[Errno 28]")) == "said badly"
