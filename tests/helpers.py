@@ -138,6 +138,19 @@ def somebody(user: int) -> list[str]:
     return ["setpriv", *ids, "--no-new-privs", "--inh-caps=-all", "--ambient-caps=-all"]
 
 
+#: Somebody without rights.
+USER = 1000
+
+#: How the program is started, and what it is told. As root without CAP_SYS_ADMIN: as in a
+#: container that is not privileged.
+MODES: dict[str, tuple[list[str], str]] = {
+    "root": ([], "enter"),
+    "user": (somebody(USER), "enter"),
+    "stand-in, root": (["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-all"], "stay"),
+    "stand-in, user": (somebody(USER), "stay"),
+}
+
+
 def lacking(what: str, reason: str) -> NoReturn:
     """Skip the test for want of a peer; in CI, where there must be one, fail it."""
     words = f"needs {what}: {reason}"

@@ -228,7 +228,7 @@ def test_what_one_look_could_not_do_the_next_one_does(monkeypatch: pytest.Monkey
         content = {"d/f": "x", "d/g": "y", "e/h": "z"}
         uppers = []
         for name in ("right", "refused"):
-            web = lab.mount(name, lower=[lab.layer(f"base of {name}".replace(" ", "-"), content)])
+            web = lab.mount(name, lower=[lab.layer(f"base-of-{name}", content)])
             web.merged.joinpath("d").chmod(0o750)
             web.run(script, Limits())
             if name == "refused":
@@ -288,7 +288,7 @@ def test_what_a_script_of_a_killed_process_left_running_ends_with_the_next_lab(d
     """Where there is no PID namespace that the kernel would end."""
     seconds = f"1000.{os.getpid()}"
     code = (
-        "import os\nfrom overlaylab import Lab\nfrom overlaylab.linux import sandbox\n"
+        "from overlaylab import Lab\nfrom overlaylab.linux import sandbox\n"
         "sandbox.mounts_work = lambda: False\n"
         f"lab = Lab('test', backend='emulated', scratch={str(directory)!r})\n"
         "web = lab.mount('web', lower=[lab.layer('base', {'d/f': 'x'})])\n"
@@ -317,6 +317,7 @@ def test_a_system_call_that_fails_is_said_or_made_up_for(mode: str, operation: s
     found = fail_in_turn(mode, operation, most=4, seed=0)
     assert found.failures == []
     assert found.hits > 0
+    assert found.backend == ("kernel" if mode == "root" else "emulated")
 
 
 @root_alone

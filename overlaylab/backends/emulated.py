@@ -259,8 +259,7 @@ class EmulatedMount:
             self._followed = False  # what goes from merged now is no change
             self._watch.close()
             self._root.release()
-        if os.path.lexists(self.merged):
-            remove_tree(self.merged)
+        _clear(self.merged)
         os.mkdir(self.merged)
         self._mounted = False
 
@@ -501,10 +500,10 @@ def _clock_of_files() -> int:
     return time.time_ns() - 20_000_000
 
 
-def _clear(upper: str) -> None:
-    """Remove whatever is at `upper`, if anything is."""
-    if os.path.lexists(upper):
-        remove_tree(upper)
+def _clear(path: str) -> None:
+    """Remove whatever is at `path`, if anything is."""
+    if os.path.lexists(path):
+        remove_tree(path)
 
 
 def _status(path: str) -> os.stat_result | None:

@@ -18,6 +18,9 @@ from ..errors import ScratchRefused
 from ..linux import mount, namespaces, orphans
 from ..trees import remove_tree
 
+#: The descriptors that hold the locks of each tmpfs.
+_locks: dict[Path, list[int]] = {}
+
 
 def home(directory: str) -> Path:
     """The user's own directory in `directory`, in which labs are made.
@@ -116,10 +119,6 @@ def drop_tmpfs(path: Path) -> None:
     _remove_empty(path)
     for lock in _locks.pop(path):
         os.close(lock)
-
-
-#: The descriptors that hold the locks of each tmpfs.
-_locks: dict[Path, list[int]] = {}
 
 
 def _remove_empty(path: Path) -> None:

@@ -10,7 +10,8 @@ import argparse
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
-from .campaign import GOOD, MODES, fail_in_turn, kill
+from ..helpers import MODES
+from .campaign import GOOD, fail_in_turn, kill
 from .inside import OPERATIONS
 
 
@@ -24,17 +25,16 @@ def main() -> int:
     given = parser.parse_args()
     modes = given.modes or [*MODES]
     bad = 0
-    print(f"seed {given.seed}\n\n| mode | operation | hit | said in words | went on | other |")
-    print("|---|---|---|---|---|---|")
+    print(f"seed {given.seed}\n")
+    print("| mode | backend | operation | hit | said in words | went on | other |")
+    print("|---|---|---|---|---|---|---|")
     with ThreadPoolExecutor(2) as pool:
         jobs = [(mode, operation) for mode in modes for operation in OPERATIONS]
         found = pool.map(lambda job: fail_in_turn(*job, given.each, given.seed), jobs)
         for (mode, operation), one in zip(jobs, found, strict=True):
-            hits = one.hits
-            good = [str(one.verdicts.pop(verdict, 0)) for verdict in GOOD]
-            one.verdicts.pop("missed", None)
-            others = ", ".join(f"{count} {verdict}" for verdict, count in one.verdicts.items())
-            row = [mode, operation, str(hits), *good, others or "0"]
+            good = [str(one.verdicts[verdict]) for verdict in GOOD]
+            others = ", ".join(f"{count} {verdict}" for verdict, count in one.others.items())
+            row = [mode, one.backend, operation, str(one.hits), *good, others or "0"]
             print(f"| {' | '.join(row)} |", flush=True)
             for failure in one.failures:
                 print(f"{mode}, {operation}: {failure}\n", file=sys.stderr, flush=True)

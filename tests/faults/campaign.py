@@ -20,7 +20,7 @@ from typing import Any
 
 from overlaylab.trees import remove_tree
 
-from ..helpers import ROOT, eventually, mounts_anywhere, processes, somebody
+from ..helpers import MODES, ROOT, USER, eventually, mounts_anywhere, processes, somebody
 
 ERRORS = ("EPERM", "EINVAL", "ENOSPC", "EIO", "EMFILE", "EINTR", "ENOMEM", "EBUSY", "EROFS")
 
@@ -40,16 +40,6 @@ PATIENCE = 30.0
 
 GOOD = ("said", "went on")
 
-USER = 1000
-
-#: How the process is started, and what it is told; as in linux/test_escapes.py.
-MODES: dict[str, tuple[list[str], str]] = {
-    "root": ([], "enter"),
-    "user": (somebody(USER), "enter"),
-    "stand-in, root": (["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-all"], "stay"),
-    "stand-in, user": (somebody(USER), "stay"),
-}
-
 
 @dataclass
 class Found:
@@ -57,11 +47,16 @@ class Found:
 
     verdicts: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
-    fences: str = ""
+    backend: str = ""
 
     @property
     def hits(self) -> int:
         return self.verdicts.total() - self.verdicts["missed"]
+
+    @property
+    def others(self) -> dict[str, int]:
+        """The verdicts that there should be none of."""
+        return {name: n for name, n in self.verdicts.items() if name not in (*GOOD, "missed")}
 
 
 class Subject:
@@ -116,17 +111,14 @@ def fail_in_turn(mode: str, operation: str, most: int, seed: int) -> Found:
     found = Found()
     subject = Subject(mode)
     try:
-        found.fences = str(subject.begins)
+        found.backend = subject.begins["backend"]
         told = subject.ask(operation=operation)
         faults = chosen(told["calls"], most, random.Random(f"{mode} {operation} {seed}"))
         for fault in faults:
-            if subject.process.poll() is not None:
-                subject.end()
-                subject = Subject(mode)
             answer = subject.ask(operation=operation, inject=fault, expected=told["expected"])
             verdict = answer["verdict"] if answer["hit"] else "missed"
             found.verdicts[verdict] += 1
-            if verdict not in (*GOOD, "missed"):
+            if verdict in found.others:
                 words = [answer["words"], answer.get("again", "")]
                 found.failures.append("\n".join([f"{verdict}: {fault}", *filter(None, words)]))
             if verdict in ("hung", "died", "left", "afterwards"):
@@ -160,8 +152,8 @@ def kill(mode: str, seed: int) -> list[str]:
     try:
         time.sleep(random.Random(f"{mode} {seed}").uniform(0, 1))
         os.kill(victim.process.pid, signal.SIGKILL)
-        victim.process.wait()
-        left = []
+        # One that had ended by itself would have left nothing, and shown nothing.
+        left = [] if victim.process.wait() == -signal.SIGKILL else ["it was not killed"]
         if not eventually(lambda: not mounts_anywhere(victim.place)):
             left.append("mounts")
         found = Subject(mode, "begin anew", victim.place)

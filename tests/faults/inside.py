@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import json
 import os
 import random
@@ -258,7 +257,9 @@ def tempdir(place: Path) -> Iterator[Path]:
     try:
         yield directory
     finally:
-        subprocess.run(["rm", "-r", str(directory)], check=True)
+        # In one step: an image that is half removed when this is killed was not half written.
+        gone = directory.rename(place / "removed")
+        subprocess.run(["rm", "-r", str(gone)], check=True)
 
 
 def state(place: Path) -> dict[str, Any]:
@@ -343,34 +344,28 @@ def reference(operation: str, place: Path) -> Any:
 def work(place: Path) -> None:
     """Do one thing after the other, until somebody kills this process."""
     print(json.dumps("ready"), flush=True)
-    for number in itertools.count():
+    while True:
         for operation in random.sample(sorted(OPERATIONS), len(OPERATIONS)):
-            directory = place / "files" / str(number)
-            directory.mkdir(parents=True, exist_ok=True)
-            with Lab("faults", scratch=place / "labs") as lab:
+            with Lab("faults", scratch=place / "labs") as lab, tempdir(place) as directory:
                 OPERATIONS[operation](lab, directory).act()
             with Lab("script", scratch=place / "labs") as lab:
                 web = lab.mount("web", lower=[lab.layer("base", {"f": "x"})])
                 web.sh(f"{sleep()} & setsid {sleep()} & sleep 0.1")
-            for image in directory.iterdir():
-                image.rename(place / "files" / image.name)
-                subprocess.run(["rm", "-r", str(place / "files" / image.name)], check=True)
 
 
 def begin_anew(place: Path) -> None:
     """What somebody does who comes back: another lab, and an image saved beside the others."""
+    directory = place / "files"
+    directory.mkdir(exist_ok=True)
     torn = []
-    for directory in (place / "files").glob("**/"):
-        images = [directory / name for name in ("image", "image.tar")]
-        for image in filter(os.path.lexists, images):
-            try:
-                Image.load(image).report()
-            except OverlaylabError as error:
-                torn.append(str(error))
-        if not (directory / "oci-layout").exists() and directory.name != "sha256":
-            with Lab("next", scratch=place / "labs") as lab:
-                image_of(lab).save(directory / "next.tar")
-    drafts = [str(path) for path in (place / "files").rglob(".*")]
+    for image in directory.glob("image*"):
+        try:
+            Image.load(image).report()
+        except OverlaylabError as error:
+            torn.append(str(error))
+    with Lab("next", scratch=place / "labs") as lab:
+        image_of(lab).save(directory / "next.tar")
+    drafts = [path.name for path in directory.glob(".*")]
     left = {"half-written": torn, "drafts": drafts, "labs": os.listdir(home(str(place / "labs")))}
     print(json.dumps(left), flush=True)
 

@@ -17,26 +17,16 @@ import pytest
 
 from overlaylab.linux import confine
 
-from ..helpers import ROOT, somebody
+from ..helpers import MODES, ROOT, USER, somebody
 from ..rights import REAL_ROOT
 from . import escapes
 
 PAGE = ROOT / "docs" / "fence.md"
-USER = 1000
 
 pytestmark = [
     pytest.mark.skipif(not REAL_ROOT, reason="only root can become somebody else"),
     pytest.mark.skipif(not shutil.which("setpriv"), reason="there is no setpriv here"),
 ]
-
-#: How the program is started, and what it is told. As root without CAP_SYS_ADMIN: as in a
-#: container that is not privileged.
-MODES = {
-    "root": ([], "enter"),
-    "user": (somebody(USER), "enter"),
-    "stand-in, root": (["setpriv", "--bounding-set=-sys_admin", "--inh-caps=-all"], "stay"),
-    "stand-in, user": (somebody(USER), "stay"),
-}
 
 ATTRIBUTES = "Landlock does not know it and a filter of system calls reads no path"
 SIGNALS = "Landlock knows signals since Linux 6.12"

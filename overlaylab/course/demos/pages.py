@@ -78,8 +78,10 @@ def _can_evict(directory: Path) -> bool:
 
 
 def _remove(path: Path, lock: int) -> None:
-    remove_tree(str(path))
-    os.close(lock)
+    try:
+        remove_tree(str(path))
+    finally:
+        os.close(lock)
 
 
 @dataclass(frozen=True)
