@@ -27,6 +27,7 @@ from .errors import (
     in_words,
 )
 from .layer import Content, Layer, check_lowers, check_name, write_content
+from .linux import interrupts
 from .overlay import Overlay
 from .text import listed
 
@@ -147,7 +148,8 @@ class Lab:
             SystemRefused: some of it is still there.
         """
         was_open = not self.closed
-        self._finalize()
+        with interrupts.held():  # it is done once: the rest would stay
+            self._finalize()
         if was_open and self._owner == os.getpid() and self.path.exists():
             raise SystemRefused(
                 f"{self.path} could not be removed: end what uses it (a mount, an open file), and "
@@ -231,7 +233,7 @@ class Lab:
         self._check_new(name, "mount", self.mounts)
         layers = self._lowers(lower)
         options = _checked(options)
-        with self._directory("mounts", name) as path:
+        with self._known(), self._directory("mounts", name) as path:
             for part in ("merged", "upper", "work") if upper else ("merged",):
                 (path / part).mkdir()
                 (path / part).chmod(0o755)  # whatever the umask: upper's mode is merged's
@@ -254,9 +256,10 @@ class Lab:
             BadOption, BackendUnavailable, MountRefused: as for :meth:`mount`.
         """
         options, home = _checked(options), overlay.work.parent
-        overlay.unmount()
-        again = self._mounted(overlay.name, overlay.lower, home, True, options)
-        self.mounts[overlay.name] = again
+        with self._known():
+            overlay.unmount()
+            again = self._mounted(overlay.name, overlay.lower, home, True, options)
+            self.mounts[overlay.name] = again
         return again
 
     @contextlib.contextmanager
@@ -278,8 +281,16 @@ class Lab:
             yield overlay
         finally:
             if not self.closed:
-                overlay.unmount()
-                remove(home)
+                with interrupts.held():
+                    overlay.unmount()
+                    remove(home)
+
+    def _known(self) -> contextlib.AbstractContextManager[object]:
+        """For what mounts: an interrupt waits until the lab knows of it, for it would stay.
+
+        Not with the stand-in, which fills a directory instead: that can be stopped halfway.
+        """
+        return interrupts.held() if self.backend.name == "kernel" else contextlib.nullcontext()
 
     def _mounted(
         self,

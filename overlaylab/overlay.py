@@ -25,7 +25,7 @@ from .errors import (
 )
 from .history import History
 from .layer import Layer, check_lowers, check_path
-from .linux import xattrs
+from .linux import interrupts, xattrs
 from .linux.mount import overlay_at
 from .linux.sandbox import Finished, Limits, Root
 from .lookup import Lookup
@@ -457,8 +457,9 @@ class Overlay:
         """
         self.open_lab()
         if self._mount is not None:
-            self._mount.unmount()
-            self._mount = self._merged = None
+            with interrupts.held():
+                self._mount.unmount()
+                self._mount = self._merged = None
 
 
 def _prefixes_at(merged: str) -> Collection[str]:

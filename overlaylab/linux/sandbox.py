@@ -30,13 +30,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from . import confine, mount, namespaces, orphans, syscalls, users
+from . import confine, interrupts, mount, namespaces, orphans, syscalls, users
 from .orphans import children
 
 #: Bytes kept of each of a script's two outputs.
@@ -200,14 +200,17 @@ def run(script: str, fence: Fence, limits: Limits) -> Finished:
     command = [*_die_with_parent(), *_shell(fence, script)]
     # By their filters orphans are known.
     adopting = not fence.mounts and confine.has_filter()
-    with orphans.adopted() if adopting else contextlib.nullcontext():
+    with (
+        interrupts.held() as interrupted,
+        orphans.adopted() if adopting else contextlib.nullcontext(),
+    ):
+        threading.Thread(target=_start, args=(command, fence, started), daemon=True).start()
+        running = started.result()
         try:
-            threading.Thread(target=_start, args=(command, fence, started), daemon=True).start()
-            running = started.result()
-            outputs, reached = _collect(running, limits, _Usage(running.process.pid, fence, limits))
+            usage = _Usage(running.process.pid, fence, limits)
+            outputs, reached = _collect(running, limits, usage, interrupted)
         finally:
-            # An interrupt may have come before the script was there: then this waits for it.
-            started.add_done_callback(_end)
+            _end(running)
     stdout, stderr = (output.decode(errors="replace") for output in outputs)
     return Finished(stdout, stderr, running.process.returncode, reached)
 
@@ -302,10 +305,7 @@ def _start(command: list[str], fence: Fence, started: Future[_Running]) -> None:
     os.close(ending)
 
 
-def _end(started: Future[_Running]) -> None:
-    if started.exception() is not None:
-        return
-    running = started.result()
+def _end(running: _Running) -> None:
     _kill(running)
     running.process.wait()
     os.close(running.ended)
@@ -471,8 +471,13 @@ def _available() -> int:
     return 1 << 40  # unknown: then there is no limit
 
 
-def _collect(script: _Running, limits: Limits, usage: _Usage) -> tuple[list[bytes], str]:
-    """Read both outputs until the script has ended, or has reached a limit, which is returned."""
+def _collect(
+    script: _Running, limits: Limits, usage: _Usage, interrupted: Callable[[], bool]
+) -> tuple[list[bytes], str]:
+    """Read both outputs until the script has ended, or has reached a limit, which is returned.
+
+    An interrupt ends it as well.
+    """
     outputs = [pipe.fileno() for pipe in script.pipes]
     kept = {fd: bytearray() for fd in outputs}
     dropped = dict.fromkeys(outputs, 0)
@@ -482,7 +487,7 @@ def _collect(script: _Running, limits: Limits, usage: _Usage) -> tuple[list[byte
     with selectors.DefaultSelector() as ready:
         for fd in (script.ended, *outputs):
             ready.register(fd, selectors.EVENT_READ)
-        while ready.get_map():
+        while ready.get_map() and not interrupted():
             now = time.monotonic()
             if killed and now >= deadline:  # a process that left the session still holds a pipe
                 break

@@ -12,6 +12,8 @@ import os
 import threading
 from collections.abc import Callable
 
+from . import interrupts
+
 # From 424 on the numbers are the same on all architectures but Alpha, IA-64 and MIPS
 # (include/uapi/asm-generic/unistd.h).
 OPEN_TREE = 428
@@ -152,8 +154,9 @@ def in_thread(action: Callable[[], None]) -> None:
             raised.append(error)
 
     thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join()
+    with interrupts.held():  # it would be done, and nobody would know
+        thread.start()
+        thread.join()
     if raised:
         raise raised[0]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import os
@@ -20,7 +19,7 @@ from overlaylab import Lab, Overlay
 from overlaylab.backends.probe import unsuitable
 from overlaylab.linux import confine, sandbox, syscalls
 
-from ..helpers import eventually, kinds, processes, python, tree
+from ..helpers import eventually, interrupted_after, kinds, processes, python, tree
 from ..rights import REAL_ROOT, marks_on_a_tmpfs
 from .escapes import ATTRIBUTES, WRITES, filled
 
@@ -316,20 +315,10 @@ def test_everything_it_started_ends_with_it(run: Run):
 def test_an_interrupt_while_it_is_being_started_leaves_nothing(web: Overlay):
     """Whenever it comes: before the shell runs, while it runs, or just as it ends."""
     seconds = f"1000.{os.getpid()}"
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
     web.sh("true")
-    before = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        for step in range(20):
-            with contextlib.suppress(KeyboardInterrupt):
-                signal.setitimer(signal.ITIMER_REAL, 0.0002 + step * 0.0002)
-                web.sh(f"sleep {seconds}")
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+    for step in range(20):
+        with pytest.raises(KeyboardInterrupt), interrupted_after(0.0002 + step * 0.0002):
+            web.sh(f"sleep {seconds}")
     try:
         assert eventually(lambda: processes("sleep", seconds) == [], 1)
     finally:
