@@ -85,6 +85,9 @@ def test_a_copied_up_directory_is_a_change_if_its_xattrs_differ(web: Overlay):
 def test_a_copied_up_directory_is_a_change_if_its_owner_differs(web: Overlay):
     os.chown(web.merged / "etc", 1, 1)
     assert kinds(web) == {"etc": "copied-up"}
+    other = web.open_lab().mount("other", lower=[web.commit("given")])
+    os.chown(other.merged / "etc", 0, 0)
+    assert kinds(other) == {"etc": "copied-up"}
 
 
 def test_a_directory_set_back_to_what_it_was_is_no_change(web: Overlay):
@@ -104,6 +107,7 @@ def test_a_touched_directory_is_no_change(web: Overlay):
 def test_a_directory_is_compared_with_the_topmost_that_it_merges_with(lab: Lab):
     top, base = lab.layer("top", {"etc/a": ""}), lab.layer("base", {"etc/b": ""})
     (top.path / "etc").chmod(0o700)
+    os.setxattr(top.path / "etc", "user.note", b"x")
     web = lab.mount("web", lower=[top, base])
     (web.merged / "etc/new").touch()
     assert kinds(web) == {"etc/new": "added"}

@@ -12,7 +12,7 @@ from overlaylab import Lab, Layer, Overlay
 from overlaylab.lookup import Lookup
 
 from .helpers import overlay_by_hand
-from .rights import REAL_ROOT, since
+from .rights import MARKS, REAL_ROOT, since
 
 
 @pytest.fixture
@@ -61,6 +61,7 @@ def test_after_a_copy_up_the_upper_answers(web: Overlay):
     found = web.lookup("etc/motd")
     assert found.answer == "upper"
     assert found.hidden == ["app", "base"]
+    assert found.because is None
 
 
 def test_a_whiteout_answers_with_nothing(web: Overlay):
@@ -91,13 +92,25 @@ def test_an_opaque_directory_ends_the_search(web: Overlay):
     assert contents(found)["upper"] == "opaque directory"
 
 
+def test_an_opaque_mark_over_nothing_is_not_worth_a_word(lab: Lab):
+    base = lab.layer("base", {"dir/file": ""})
+    os.setxattr(base.path / "dir", MARKS + "opaque", b"y")
+    web = lab.mount("web", lower=[base])
+    assert contents(web.lookup("dir")) == {"upper": None, "base": "directory"}
+
+
 def test_what_a_deleted_parent_hides_names_the_parent(web: Overlay):
     shutil.rmtree(web.merged / "var")
     found = web.lookup("var/cache/x")
     assert found.answer is None
     assert found.hidden == ["base"]
     assert found.because == "var"
-    assert "hidden by var" in repr(found)
+    assert repr(found) == (
+        "var/cache/x\n"
+        "  upper  –     not asked\n"
+        "  app    –     not asked\n"
+        "  base   file  hidden by var"
+    )
 
 
 def test_what_an_opaque_parent_hides_names_the_parent(web: Overlay):
@@ -243,6 +256,33 @@ def test_a_copy_without_data_has_them_in_a_lower(renamed: Overlay):
     with open(renamed.merged / "large", "ab") as file:
         file.write(b"x")
     assert roles(renamed.lookup("large"))["base"] == "unasked"
+
+
+@needs_real_root
+def test_the_data_are_in_the_topmost_lower_that_has_them(kernel_lab: Lab):
+    names = ["app", "base", "older", "oldest"]
+    layers = [kernel_lab.layer(name, {} if name == "app" else {"big": name}) for name in names]
+    web = kernel_lab.mount("web", lower=layers, options={"metacopy": "on"})
+    (web.merged / "big").chmod(0o600)
+    assert (web.merged / "big").read_text() == "base"
+    assert roles(web.lookup("big")) == {
+        "upper": "answers",
+        "app": "unasked",
+        "base": "data",
+        "older": "hidden",
+        "oldest": "hidden",
+    }
+
+
+@needs_real_root
+def test_a_directory_moved_into_another_is_looked_for_in_every_lower(renamed: Overlay):
+    (renamed.merged / "away").mkdir()
+    (renamed.merged / "moved").rename(renamed.merged / "away/moved")
+    found = renamed.lookup("away/moved/c")
+    assert (found.answer, found.asked[1].at) == ("app", "dir/c")
+    assert "answers, as dir/c" in repr(found)
+    (renamed.merged / "away/moved").rename(renamed.merged / "a")
+    assert "answers, as dir/c" in repr(renamed.lookup("a/c"))
 
 
 @needs_real_root

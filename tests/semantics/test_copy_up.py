@@ -10,7 +10,7 @@ import pytest
 
 from overlaylab import Lab, Overlay
 
-from ..helpers import change, kinds, names
+from ..helpers import change, kinds, mark, names
 from ..rights import REAL_ROOT
 
 MIB = 1 << 20
@@ -236,3 +236,18 @@ def test_the_copy_comes_from_the_layer_that_answered(lab: Lab):
     with open(web.merged / "file", "a") as file:
         file.write("!")
     assert (web.upper / "file").read_text() == "top!"
+
+
+def test_a_file_removed_and_made_anew_is_no_copy(lab: Lab):
+    """It may have got the inode number of the one before."""
+    web = lab.mount("web", lower=[lab.layer("base", {"f": "base"})])
+    for how in ("echo >> f", "rm f; echo new > f", "rm f; echo newer > f"):
+        web.sh(how)
+    assert mark(web.upper / "f", "origin") is None
+
+
+def test_a_second_name_leaves_its_directory_the_time_that_it_had(lab: Lab):
+    web = lab.mount("web", lower=[lab.layer("base", {"d/f": "base"})])
+    web.sh("ln d/f d/g; touch -d @1 d")
+    assert (web.upper / "d").stat().st_mtime == (web.merged / "d").stat().st_mtime == 1
+    assert (web.upper / "d/f").samefile(web.upper / "d/g")
