@@ -36,7 +36,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 #: Files whose tests take seconds, or start what does: another kernel, a browser, a program that
 #: fills a disk. ``make quick`` leaves them out.
 SLOW = {
-    *("against_the_kernel", "binder", "build", "cli", "container_root", "course_command"),
+    *("against_the_kernel", "binder", "build", "cli", "container_root", "course_command", "crowd"),
     *("diagram", "differential", "escapes", "escapes_of_builds", "exercises", "faults"),
     *("filesystems", "hostile_images", "kernel", "lifetime", "own_overlay", "pages"),
     *("probe_matrix", "progress", "sandbox", "scratch", "shell", "squash", "stacks", "start"),

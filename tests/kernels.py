@@ -50,8 +50,8 @@ class Kernel:
         self.client = client
         self.pid: int = manager.provisioner.pid
 
-    def run(self, code: str) -> Output:
-        """Run a cell and wait for its end."""
+    def run(self, code: str, timeout: float = 60) -> Output:
+        """Run a cell and wait for its end, which comes within `timeout` seconds."""
         output = Output()
 
         def receive(message: dict[str, Any]) -> None:
@@ -67,7 +67,7 @@ class Kernel:
                 output.traceback = content["traceback"]
 
         reply = self.client.execute_interactive(
-            code, timeout=60, allow_stdin=False, stop_on_error=False, output_hook=receive
+            code, timeout=timeout, allow_stdin=False, stop_on_error=False, output_hook=receive
         )
         assert reply["content"]["status"] != "aborted", f"the kernel did not run {code!r}"
         for payload in reply["content"].get("payload", []):
