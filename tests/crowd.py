@@ -172,10 +172,18 @@ class Member:
             self.failures.append(f"{name}: {output.error or ''} {tokens} {output.stderr[-300:]}")
 
     def _interrupt(self, kernel: Kernel, chance: random.Random) -> None:
-        wait = kernel.start(f"web.sh('echo {self.token} >> e.log; sleep {self.sleep}')")
-        time.sleep(chance.uniform(0.1, 1))
+        begun = self.place / "begun"  # what comes before has nothing to interrupt
+        script = f"echo {self.token} >> e.log; sleep {self.sleep}"
+        wait = kernel.start(f"(PLACE / 'begun').touch(); web.sh({script!r}, timeout=1000)")
+        assert eventually(begun.exists, PATIENCE), "an interrupt's cell did not begin"
+        time.sleep(chance.uniform(0, 1))
         kernel.manager.interrupt_kernel()
-        wait()
+        try:
+            wait()
+        except queue.Empty:
+            asleep = "its script runs" if _processes([self]) else "no script runs"
+            raise TimeoutError(f"an interrupt was not answered; {asleep}") from None
+        begun.unlink()
         self._cell(kernel, "after an interrupt", "web.sh('rm -f e.log'); print(TOKEN)")
 
     def _kill(self, kernel: Kernel, chance: random.Random) -> None:
