@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from .errors import OverlaylabError
+from .text import printable
 
 #: The status that a shell gives a program that wrote to a pipe without a reader, as most do not
 #: live to give one (128 and the signal's number). Python ignores the signal and sees EPIPE.
@@ -56,6 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "image", help="an OCI layout, what 'docker save' wrote, or the name of an image"
     )
     inspect.add_argument("--json", action="store_true", help="for a program")
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # of what a terminal cannot show: \\u2026
+            stream.reconfigure(errors="backslashreplace")
     own, words = _split(sys.argv[1:] if arguments is None else arguments)
     try:
         _run(parser.parse_args(own), words)
@@ -63,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return _SIGPIPE
     except (OverlaylabError, OSError) as error:
-        print(f"overlaylab: {error}", file=sys.stderr)
+        _say(f"overlaylab: {error}", sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("overlaylab: stopped", file=sys.stderr)
@@ -105,17 +110,22 @@ def _run(options: argparse.Namespace, words: Sequence[str]) -> None:
         if options.report:
             from .bugreport import report
 
-            print(f"```\n{report()}\n```")
+            _say(f"```\n{report()}\n```")
         else:
             from .doctor import doctor
 
-            print(doctor())
+            _say(doctor())
     elif options.command == "inspect":
         _inspect(options.image, as_json=options.json)
     else:
         from .overlay import Overlay
 
-        print(Overlay.attach(lower=options.lower, upper=options.upper).changes())
+        _say(Overlay.attach(lower=options.lower, upper=options.upper).changes())
+
+
+def _say(what: object, stream: TextIO | None = None) -> None:
+    """Print lines. Whatever is in them, it cannot steer the terminal."""
+    print("\n".join(map(printable, str(what).split("\n"))), file=stream)
 
 
 def _course(options: argparse.Namespace, words: Sequence[str]) -> None:
@@ -125,7 +135,8 @@ def _course(options: argparse.Namespace, words: Sequence[str]) -> None:
     if not options.no_lab:
         course_command.check_installed()
     for sentence in course_command.copy(directory, update=options.update):
-        print(sentence, flush=True)
+        _say(sentence)
+        sys.stdout.flush()
     if not options.no_lab:
         course_command.start(
             directory, browser=not options.no_browser, port=options.port, words=words
@@ -148,7 +159,7 @@ def _inspect(name: str, *, as_json: bool) -> None:
     found = contextlib.nullcontext(Image.load(name)) if os.path.exists(name) else from_engine(name)
     with found as image:
         report = image.report(dive=as_json)
-    print(json.dumps(report.to_json(), indent=2) if as_json else report)
+    _say(json.dumps(report.to_json(), indent=2) if as_json else report)
 
 
 if __name__ == "__main__":

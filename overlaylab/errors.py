@@ -8,9 +8,28 @@ import sys
 import threading
 from collections.abc import Iterator
 
+from .text import clipped, printable
+
+#: Characters of an error: nobody reads more of one.
+_LONGEST = 2000
+
 
 class OverlaylabError(Exception):
-    """The base of every error overlaylab raises on purpose."""
+    """The base of every error overlaylab raises on purpose.
+
+    Here alone what strangers wrote (names in an image, words of a Dockerfile) is made harmless for
+    a terminal: it is on one line, without control characters, and no longer than people read.
+
+    Args:
+        sentence: what happened, why, and what to do now.
+        output: what a program had printed, on lines of its own; the end of it, if it is long.
+    """
+
+    def __init__(self, sentence: str = "", output: str | None = None) -> None:
+        text = clipped(printable(sentence), _LONGEST)
+        if output is not None:
+            text += "\n" + "\n".join(map(printable, output[-_LONGEST:].expandtabs().split("\n")))
+        super().__init__(text)
 
 
 class BadName(OverlaylabError, ValueError):

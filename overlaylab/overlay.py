@@ -303,13 +303,15 @@ class Overlay:
         if done.reached == limits.time:
             raise ShellTimeout(
                 f"The script was stopped after {timeout:g} s, and what it had done until then "
-                f"stays: give it more time (timeout=) or less to do. It had printed:\n{done.stdout}"
+                "stays: give it more time (timeout=) or less to do. It had printed:",
+                done.stdout,
             )
         if done.reached:
             raise ShellLimit(
                 f"The script was stopped when it had more than {done.reached}, and what it had "
                 "done until then stays: let it have more (processes=, memory=, disk=) or give it "
-                f"less to do. It had printed:\n{done.stdout}"
+                "less to do. It had printed:",
+                done.stdout,
             )
         if check and done.returncode:
             words = done.stderr.strip() or "it said nothing"

@@ -36,6 +36,12 @@ def shortened(text: str, most: int) -> str:
     return text if len(text) <= most else text[: most - 1] + "…"
 
 
+def clipped(text: str, most: int) -> str:
+    """`text` with ``…`` in its middle if it is longer than that: its end says what to do."""
+    half = most // 2
+    return text if len(text) <= most else f"{text[: half - 1]}…{text[-half:]}"
+
+
 def listed(names: Collection[str], none: str) -> str:
     """The first ten of `names`, and how many more there are; `none` if there are none."""
     first = ", ".join(map(printable, list(names)[:10]))

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..errors import BadDockerfile
-from ..text import printable, shortened
+from ..text import shortened
 
-#: How many characters of an instruction, and of what is wrong with it, an error shows.
-_INSTRUCTION, _REASON = 200, 2000
+#: How many characters of an instruction an error shows.
+_INSTRUCTION = 200
 KNOWN = (
     *("FROM", "COPY", "ADD", "RUN", "WORKDIR", "ENV", "ARG", "USER", "LABEL", "CMD"),
     *("ENTRYPOINT", "EXPOSE", "VOLUME"),
@@ -46,8 +46,7 @@ class Instruction:
 
     def error(self, why: str, remedy: str) -> BadDockerfile:
         """What is wrong with it, as a sentence."""
-        text = shortened(printable(self.text), _INSTRUCTION)
-        why = shortened(printable(why), _REASON)
+        text = shortened(self.text, _INSTRUCTION)
         return BadDockerfile(f"Line {self.line} of the Dockerfile, '{text}': {why}: {remedy}.")
 
     def flags(self, *known: str) -> tuple[dict[str, str], str]:

@@ -17,7 +17,6 @@ from typing import Literal
 from zlib import adler32
 
 from ..errors import BadImage
-from ..text import printable
 from .tarwriter import BLOCK, OPAQUE, WHITEOUT
 
 TarKind = Literal["file", "hard link", "symlink", "device", "directory", "pipe"]
@@ -279,7 +278,7 @@ def _entry(block: bytes, letter: bytes, size: int, records: dict[bytes, bytes]) 
     name = os.fsdecode(raw)
     if kind is None or (records and any(key.startswith(b"GNU.sparse.") for key in records)):
         raise BadImage(
-            f"{printable(name)!r} in a layer is of a kind ({printable(os.fsdecode(letter))!r}) "
+            f"{name!r} in a layer is of a kind ({os.fsdecode(letter)!r}) "
             "that images do not have: build the image again with another tool."
         )
     target = records.get(b"linkpath", block[157:257].partition(b"\0")[0])
@@ -296,7 +295,7 @@ def _entry(block: bytes, letter: bytes, size: int, records: dict[bytes, bytes]) 
             if key.startswith(b"SCHILY.xattr.")
         }
     if size < 0:
-        raise BadImage(f"{printable(name)!r} in a layer has a negative size: do not use it.")
+        raise BadImage(f"{name!r} in a layer has a negative size: do not use it.")
     return TarEntry(
         clean(name),
         kind,
@@ -331,17 +330,14 @@ def clean(name: str) -> str:
     if name.isascii() and 0 < len(name) <= _NAME_MAX and not _UNTIDY.search(name):
         return name.removesuffix("/")  # as nearly all are
     if "\0" in name:
-        raise BadImage(f"{printable(name)!r} in a layer is no file name: do not use this image.")
+        raise BadImage(f"{name!r} in a layer is no file name: do not use this image.")
     parts = [part for part in name.split("/") if part not in ("", ".")]
     if ".." in parts:
-        raise BadImage(
-            f"{printable(name)!r} in a layer leads out of it ('..'): do not use this image."
-        )
+        raise BadImage(f"{name!r} in a layer leads out of it ('..'): do not use this image.")
     path = "/".join(parts)
     longest = max(map(len, map(os.fsencode, parts)), default=0)
     if longest > _NAME_MAX or len(os.fsencode(path)) >= _PATH_MAX or len(parts) > _DEEPEST:
         raise BadImage(
-            f"{printable(name[:40])!r}… in a layer is too long or too deep for a path: do not use "
-            "this image."
+            f"{name[:40]!r}… in a layer is too long or too deep for a path: do not use this image."
         )
     return path

@@ -17,7 +17,6 @@ from ..lab import Lab
 from ..layer import Layer, read_entry
 from ..lookup import Place, descend, top
 from ..progress import Count, counted, progress
-from ..text import printable
 from ..trees import copy_attributes, make_opaque, make_whiteout, remove_tree
 from .model import ImageLayer, Parts
 from .tarreader import TarEntry, read_tar
@@ -154,7 +153,7 @@ class _Maker:
             try:
                 os.mkdir(f"{self._target}/{one}", 0o755)
             except FileExistsError:
-                raise _bad(entry, f"is in {printable(one)!r}, which is no directory") from None
+                raise _bad(entry, f"is in {one!r}, which is no directory") from None
             if hides:
                 make_opaque(f"{self._target}/{one}")
             self._directories.add(one)
@@ -208,12 +207,12 @@ class _Maker:
         source = f"{self._target}/{entry.link}"
         found = read_entry(source) if parent in self._directories and entry.link else None
         if found is None or found.kind in ("directory", "whiteout"):
-            raise _bad(entry, f"is a link to {printable(entry.link)!r}, which is no file before it")
+            raise _bad(entry, f"is a link to {entry.link!r}, which is no file before it")
         os.link(source, place, follow_symlinks=False)
 
 
 def _bad(entry: TarEntry, what: str) -> BadImage:
-    return BadImage(f"{printable(entry.path)!r} in a layer {what}: do not use this image.")
+    return BadImage(f"{entry.path!r} in a layer {what}: do not use this image.")
 
 
 def _write(place: str, data: Iterator[bytes]) -> None:

@@ -174,7 +174,8 @@ def _read_until(
             said = text.decode(errors="replace").strip() or "it said nothing"
             raise OverlaylabError(
                 f"The virtual machine {what}: give it more time (timeout=), or another "
-                f"accelerator. It had said:\n{said[-2000:]}"
+                "accelerator. It had said:",
+                said,
             )
         text += chunk
     return text
