@@ -32,7 +32,7 @@ from .lookup import Lookup
 from .pictures import diagram
 from .progress import progress
 from .stack import Stack, no_part
-from .text import Table, printable
+from .text import Table
 from .trees import copy_tree
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class Overlay:
         """
         if self.lab is None:
             raise NotMounted(
-                f"{printable(self.name)} was made by something else, and overlaylab only looks "
+                f"{self.name} was made by something else, and overlaylab only looks "
                 "at it: use the tool that made it."
             )
         self.lab.check_open()
@@ -184,7 +184,7 @@ class Overlay:
 
     def _not_mounted(self) -> NotMounted:
         return NotMounted(
-            f"{printable(self.name)} is not mounted (any more), so it has no merged directory: "
+            f"{self.name} is not mounted (any more), so it has no merged directory: "
             "mount it again under a new name with lab.mount(…)."
         )
 

@@ -10,7 +10,7 @@ from .changes import Changes, read_changes
 from .errors import BadLower, NotMounted, in_words
 from .layer import Layer
 from .lookup import Lookup, lookup
-from .text import Table, listed, printable
+from .text import Table, listed
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Stack:
             if one.name == layer:
                 return one.tree()
         names = listed([one.name for one in found], "none")
-        raise BadLower(f"{printable(self.name)} has no layer {layer!r}: it has {names}.")
+        raise BadLower(f"{self.name} has no layer {layer!r}: it has {names}.")
 
     def remembering(self) -> Stack:
         """This stack, of whose layers each entry is read from the disk once at most."""
@@ -82,6 +82,6 @@ class Stack:
 def no_part(name: str, what: str) -> NotMounted:
     """That an overlay lacks its upperdir or workdir."""
     return NotMounted(
-        f"{printable(name)} has no {what}, because it was mounted read-only or by something else: "
+        f"{name} has no {what}, because it was mounted read-only or by something else: "
         "mount it with an upper to have one."
     )

@@ -37,7 +37,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 #: fills a disk. ``make quick`` leaves them out.
 SLOW = {
     *("against_the_kernel", "binder", "build", "cli", "container_root", "course_command", "crowd"),
-    *("diagram", "differential", "escapes", "escapes_of_builds", "exercises", "faults"),
+    *("diagram", "differential", "escapes", "escapes_of_builds", "exercises", "faults", "fuzz"),
     *("filesystems", "hostile_images", "kernel", "lifetime", "own_overlay", "pages"),
     *("probe_matrix", "progress", "sandbox", "scratch", "shell", "squash", "stacks", "start"),
     *("static_faces", "unprivileged", "widgets", "workflows"),

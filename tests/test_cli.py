@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -181,3 +183,27 @@ def test_names_that_are_no_utf_8_can_be_printed(stack: Path):
     os.mkdir(os.fsencode(stack / "upper") + b"/\xff")
     arguments = ["diff", str(stack / "upper"), "--lower", str(stack / "app")]
     assert r"added      \xff" in python("-m", "overlaylab", *arguments).stdout
+
+
+def test_what_a_terminal_of_ascii_cannot_show_is_written_as_an_escape(directory: Path):
+    with Lab("test", backend="emulated") as lab:
+        image = Image.from_layers([lab.layer("base", {"naïve/…": "x"})])
+        path = image.save(directory / "image…é.tar")
+    ascii_only = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    for name, status in ((path, 0), (directory / "none…", 1)):
+        done = python("-m", "overlaylab", "inspect", str(name), env=ascii_only)
+        assert done.returncode == status, done.stderr
+        assert (done.stdout + done.stderr).isascii()
+        assert "Traceback" not in done.stderr
+
+
+def test_the_name_of_a_config_cannot_steer_the_terminal(directory: Path):
+    text = b'[{"Config": "\\u001b[31mred", "Layers": []}]'
+    with tarfile.open(directory / "image.tar", "w") as tar:
+        member = tarfile.TarInfo("manifest.json")
+        member.size = len(text)
+        tar.addfile(member, io.BytesIO(text))
+    done = python("-m", "overlaylab", "inspect", str(directory / "image.tar"))
+    assert done.returncode == 1
+    assert "\x1b" not in done.stderr
+    assert "red" in done.stderr

@@ -222,3 +222,30 @@ def test_a_name_with_a_newline_stays_on_one_line_of_the_sentence(unchanged: Lab)
         sentence(BadLower, lambda: web.tree("nope"))
     finally:
         web.lower[0].name = "base"
+
+
+# What strangers wrote gets into a sentence: it stays one, and cannot steer a terminal.
+
+
+def test_a_sentence_is_one_line_that_can_be_printed():
+    said = str(OverlaylabError("two\nlines, \x1b[31mred\x07, \u202eback, half a pair \ud800"))
+    assert said.isprintable()
+    assert "red" in said
+
+
+def test_a_long_sentence_keeps_its_end_which_says_what_to_do():
+    said = str(OverlaylabError("The name " + "a" * 70_000 + " is too long: shorten it."))
+    assert len(said) <= 2000
+    assert said.startswith("The name aaa")
+    assert said.endswith("aaa is too long: shorten it.")
+
+
+def test_what_a_program_printed_keeps_its_lines():
+    said = str(OverlaylabError("It had printed:", "one\n\ttwo\x1b[2J\n"))
+    assert said == "It had printed:\none\n        two\\x1b[2J\n"
+
+
+def test_of_much_that_a_program_printed_the_end_is_shown():
+    said = str(OverlaylabError("It had printed:", "x\n" * 70_000 + "the end"))
+    assert said.endswith("x\nthe end")
+    assert len(said) < 2100

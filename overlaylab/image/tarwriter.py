@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from ..errors import BadImage
 from ..layer import EntryKind, Layer
 from ..linux import xattrs
-from ..text import printable
 from ..trees import set_readable
 
 WHITEOUT = ".wh."
@@ -119,7 +118,7 @@ def _extra(place: str, path: str, kind: EntryKind) -> list[tuple[bytes, bytes]]:
         # A file keeps its redirect when its data follow; then it says nothing any more.
         if mark == ("redirect" if kind == "directory" else "metacopy"):
             raise BadImage(
-                f"{printable(path)} has its {'content' if kind == 'directory' else 'data'} in a "
+                f"{path} has its {'content' if kind == 'directory' else 'data'} in a "
                 "layer below, which the tar of a layer cannot say: work in a mount without "
                 "metacopy and redirect_dir."
             )

@@ -22,7 +22,7 @@ from overlaylab.errors import OverlaylabError
 from .readers import Reader
 
 #: What an input may take: seconds, and bytes of memory.
-SECONDS, MEMORY = 5, 512 << 20
+SECONDS, MEMORY = 5.0, 512 << 20
 #: Characters that an error may have: more, nobody reads.
 SENTENCE = 2_000
 
@@ -59,7 +59,7 @@ def judge(reader: Reader, data: bytes) -> Verdict:
         if len(said) > SENTENCE:
             wrong = f"a sentence of {len(said):,} characters"
     except TooSlow:
-        outcome, said, wrong = "failed", "", f"not done within {SECONDS} s"
+        outcome, said, wrong = "failed", "", f"not done within {SECONDS:g} s"
     except Exception as error:
         place = traceback.extract_tb(error.__traceback__)[-1]
         outcome, said = "failed", ""
