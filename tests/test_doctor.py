@@ -61,10 +61,23 @@ def test_it_names_the_fences(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(confine, "landlock_abi", lambda: 7)
     assert rows()["shell cells"] == "fenced by mounts, Landlock, seccomp"
     monkeypatch.setattr(sandbox, "mounts_work", lambda: False)
-    leaks = "not against chmod, chown and touch"
-    assert rows()["shell cells"] == f"fenced by Landlock, seccomp, {leaks}"
-    monkeypatch.setattr(confine, "landlock_abi", lambda: 0)
-    assert rows()["shell cells"] == "not fenced: no Landlock"
+    through = "gets through: chmod, chown, touch and xattrs of your files"
+    assert rows()["shell cells"] == f"fenced by Landlock, seccomp; {through}"
+    monkeypatch.setattr(confine, "landlock_abi", lambda: 5)
+    through += ", signals to your other programs"
+    assert rows()["shell cells"] == f"fenced by Landlock, seccomp; {through}"
+    monkeypatch.setattr(confine, "has_filter", lambda: False)
+    through += ", connections to what listens on this machine"
+    assert rows()["shell cells"] == f"fenced by Landlock; {through}"
+
+
+def test_it_says_if_a_script_may_write_anywhere(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sandbox, "mounts_work", lambda: False)
+    monkeypatch.setattr(confine, "landlock_abi", lambda: 1)  # forbids every move
+    through = "gets through: writing wherever you may, chmod, chown"
+    assert rows()["shell cells"].startswith(f"fenced by seccomp; {through}")
+    monkeypatch.setattr(confine, "has_filter", lambda: False)
+    assert rows()["shell cells"].startswith(f"not fenced; {through}")
 
 
 def test_it_tells_if_nothing_can_draw(monkeypatch: pytest.MonkeyPatch):

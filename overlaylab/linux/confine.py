@@ -28,6 +28,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from . import syscalls
 
 _LANDLOCK_WITH_REFER = 2
+#: The version (Linux 6.12) from which a script cannot signal what is outside of its fence.
+LANDLOCK_WITH_SIGNALS = 6
 _HARMLESS_DEVICES = ("/dev/null", "/dev/zero", "/dev/full")
 
 # Options of prctl(2).

@@ -176,6 +176,56 @@ PYTHON = {
     "shared memory that stays": "print('GOT') if call({shmget}, 0x4F4C, 4096, 0o1600) >= 0 else 0",
     "a queue of messages that stays": "print('GOT') if call({msgget}, 0x4F4C, 0o1600) >= 0 else 0",
 }
+#: What the attempts of the last two tables are about; those of the first two are kinds themselves.
+KINDS = {
+    "write to and remove files": (*WRITES,),
+    "change modes, owners, times and xattrs": (*ATTRIBUTES,),
+    "reach files through other processes": (
+        *("write through another process's root", "write through another's directory"),
+        *("write through another's open file", "chmod through another's root"),
+        *("chmod through another's open file", "take another's open file", "open_by_handle_at"),
+    ),
+    "signal, trace and limit other processes": (
+        *("make another the first to be killed", "kill a process", "stop a process"),
+        *("signal everybody", "signal the kernel's own process", "slow a process down"),
+        *("slow a user's processes down", "bind a process to a processor", "limit a process"),
+        *("ptrace", "write into another's memory", "open another's memory"),
+        *("stop a process by its descriptor", "compare another's descriptors"),
+    ),
+    "leave processes, memory or keys behind": (
+        *("leave a process", "leave a process in another session"),
+        *("leave one with a clean environment", "leave one of an ended parent"),
+        *("leave a file in shared memory", "shared memory that stays"),
+        *("a queue of messages that stays", "a key of the user", "keyctl"),
+    ),
+    "undo the fence by mounts and namespaces": (
+        *("make everything writable", "mount over a directory", "bind a directory"),
+        *("unmount its own fence", "a mount namespace", "a user namespace"),
+        *("enter another's namespaces", "mount_setattr", "open_tree", "fsopen", "fspick"),
+        *("pivot_root", "setns", "clone with a user namespace"),
+    ),
+    "use devices and terminals": (
+        *("a disk in its /tmp", "a disk in merged", "the memory as a device"),
+        *("write into the kernel's log", "write to a terminal", "type into a terminal"),
+        *("a loop device", "a filesystem in a program", "a tunnel", "a virtual machine"),
+        *("make a file immutable",),
+    ),
+    "talk over a network or a socket": (
+        *("a network interface", "send a request through the shell"),
+        *("a connection to this machine", "a datagram to this machine", "a connection over IPv6"),
+        *("a connection to a socket with a path", "a datagram to a socket with a path"),
+        *("a connection to an abstract socket", "a connection through io_uring"),
+        *("a socket of virtual machines", "a socket of the kernel's ciphers", "a raw socket"),
+        *("a packet socket",),
+    ),
+    "change the kernel: clock, modules, settings": (
+        *("set a value of the kernel", "press a magic key", "make a cgroup", "set the clock"),
+        *("name the machine", "bpf", "perf_event_open", "userfaultfd", "fanotify"),
+        *("load a module", "load another kernel", "switch a key of the machine off", "swap"),
+        *("accounting", "adjust the clock", "set the clock by its call"),
+    ),
+}
+
 #: With an IPC namespace these succeed, and are gone with the script.
 OWN_IPC = ("shared memory that stays", "a queue of messages that stays")
 

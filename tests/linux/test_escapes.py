@@ -1,6 +1,7 @@
 """Nothing gets out: each attempt of escapes.py, in each of the ways in which scripts are run.
 
-``WRITE_TABLE=1 pytest tests/linux/test_escapes.py`` writes docs/fence.md, which is compared.
+``WRITE_TABLE=1 pytest tests/linux/test_escapes.py`` writes docs/fence.md, and in
+README.md a short table of it; both are compared.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ..rights import REAL_ROOT
 from . import escapes
 
 PAGE = ROOT / "docs" / "fence.md"
+README = ROOT / "README.md"
 
 pytestmark = [
     pytest.mark.skipif(not REAL_ROOT, reason="only root can become somebody else"),
@@ -112,10 +114,22 @@ def test_without_a_fence_they_do_get_out(attempt: Try):
 
 @pytest.mark.skipif(confine.landlock_abi() < 6, reason="the table is that of a newer Linux")
 def test_the_page_says_what_happens(attempt: Try):
-    page = write({mode: attempt(mode) for mode in MODES})
+    reports = {mode: attempt(mode) for mode in MODES}
+    page, readme = write(reports), README.read_text()
+    begin = readme.index("\n", readme.index("<!-- The fence:")) + 1
+    end = readme.index("<!-- The end of the fence -->")
+    in_short = readme[:begin] + write_in_short(reports) + readme[end:]
     if os.environ.get("WRITE_TABLE"):
         PAGE.write_text(page)
+        README.write_text(in_short)
     assert PAGE.read_text() == page
+    assert README.read_text() == in_short
+
+
+def test_every_attempt_is_of_one_kind(attempt: Try):
+    assert sorted(name for kind in escapes.KINDS.values() for name in kind) == sorted(
+        attempt("root")["tried"]
+    )
 
 
 def write(reports: dict[str, Report]) -> str:
@@ -146,4 +160,18 @@ def write(reports: dict[str, Report]) -> str:
             for report in reports.values()
         ]
         lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def write_in_short(reports: dict[str, Report]) -> str:
+    """The table: a line for each kind of attempt."""
+    lines = [f"| a script tries to | {' | '.join(reports)} |", f"|---|{'---|' * len(reports)}"]
+    for kind, names in escapes.KINDS.items():
+        cells = []
+        for report in reports.values():
+            through = len({*names} & {*report["through"]})
+            cells.append(f"{through} of {len(names)} get through" if through else "stopped")
+        lines.append(f"| {kind} ({len(names)} ways) | {' | '.join(cells)} |")
+    fences = [", ".join(report["fences"]) for report in reports.values()]
+    lines.append(f"| *fences, as the doctor names them* | {' | '.join(fences)} |")
     return "\n".join(lines) + "\n"
