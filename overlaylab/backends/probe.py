@@ -140,12 +140,13 @@ def _usual(wanted: str) -> Choice:
 
 
 def _temporary() -> list[str]:
-    """Python's own choice of a place; none where nothing can be written to."""
-    try:
-        place = tempfile.gettempdir()
-    except FileNotFoundError:
-        return []
-    return [] if place in _CANDIDATES else [place]
+    """The place for temporary files that the environment names.
+
+    Not tempfile.gettempdir(): where none can be written to it takes the current directory, and
+    labs would be among somebody's own files.
+    """
+    place = os.environ.get("TMPDIR", "")
+    return [place] if os.path.isabs(place) and place not in _CANDIDATES else []
 
 
 _ASKED_FOR = "a stand-in was asked for, with backend= or OVERLAYLAB_BACKEND."

@@ -227,6 +227,28 @@ def test_where_nothing_works_every_reason_is_given(
     assert sentence.endswith(".")
 
 
+def test_labs_are_never_among_the_files_of_the_current_directory(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, usual
+):
+    """Which is where Python's tempfile goes when it can write nowhere else."""
+    monkeypatch.setenv("OVERLAYLAB_BACKEND", "emulated")
+    monkeypatch.setattr("tempfile.tempdir", None)
+    monkeypatch.setattr("tempfile._candidate_tempdir_list", lambda: [str(directory)])
+    monkeypatch.delenv("TMPDIR", raising=False)
+    monkeypatch.chdir(directory)
+    with pytest.raises(ScratchRefused, match=r"none of the usual places \(/nowhere: .*scratch="):
+        usual(Path("/nowhere"))
+    assert names(directory) == []
+
+
+def test_the_place_for_temporary_files_will_do(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, usual
+):
+    monkeypatch.setenv("OVERLAYLAB_BACKEND", "emulated")
+    monkeypatch.setenv("TMPDIR", str(directory))
+    assert usual(Path("/nowhere")).scratch.is_relative_to(directory)
+
+
 def test_a_place_with_too_little_room_is_not_chosen(directory: Path):
     with tmpfs(directory / "memory", "size=1m") as place:
         reason = probe.unsuitable(str(place), room=64 << 20)
