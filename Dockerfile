@@ -20,9 +20,10 @@ RUN python3 -m venv /opt/overlaylab
 COPY . /src
 # For pip, if it needs a mirror: --build-arg PIP_ARGS="--index-url …"
 ARG PIP_ARGS=
-# The lock has the tests' packages as well; as constraints it adds none of them.
 RUN /opt/overlaylab/bin/pip install --no-cache-dir --disable-pip-version-check ${PIP_ARGS} \
-        --constraint /src/requirements.lock "/src[course]"
+        --require-hashes --requirement /src/requirements-course.lock \
+ && /opt/overlaylab/bin/pip install --no-cache-dir --disable-pip-version-check ${PIP_ARGS} \
+        --no-deps /src
 
 FROM ${BASE}
 RUN apt-get update \

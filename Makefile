@@ -17,14 +17,14 @@ help:
 	@echo "make test       run every test, the notebooks included"
 	@echo "make kernels    run tests and lessons on Debian's kernels, emulated (KERNELS=\"6.1 6.12\")"
 	@echo "make notebooks  run the notebooks, write their outputs back, and renew the map"
-	@echo "make lock       renew the versions in requirements.lock"
+	@echo "make lock       renew the versions in both locks"
 	@echo "make clean      remove the environment"
 
 $(INSTALLED): pyproject.toml requirements.lock share/jupyter/kernels/overlaylab/kernel.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "overlaylab needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet -r requirements.lock
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	touch $@
 
@@ -71,9 +71,13 @@ notebooks: $(INSTALLED)
 	$(BIN)/python -m tests.course.execute_notebooks
 	$(BIN)/python -m tests.course.course_map
 
+# The second is what a container's image gets: the same versions, without the tests' packages.
+LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate
 lock: $(INSTALLED)
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --extra test --upgrade \
-		--no-header --no-annotate --output-file requirements.lock pyproject.toml
+	$(LOCK) --extra test --upgrade --output-file requirements.lock pyproject.toml
+	$(LOCK) --extra course --constraint requirements.lock --output-file requirements-course.lock \
+		pyproject.toml
 
 clean:
 	rm -rf $(VENV)

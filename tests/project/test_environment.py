@@ -7,10 +7,11 @@ import re
 import tomllib
 from importlib.resources import files
 
+import pytest
 import yaml
 from jupyter_client.kernelspec import KernelSpecManager
 
-from ..helpers import ROOT
+from ..helpers import ROOT, locked
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
@@ -29,13 +30,38 @@ def test_environment_yml_asks_for_what_pyproject_asks_for() -> None:
 
 
 def test_the_lock_pins_every_requirement() -> None:
-    lock = (ROOT / "requirements.lock").read_text()
-    pinned = set(re.findall(r"^([a-z0-9-]+)==", lock, re.MULTILINE))
     extras = PROJECT["optional-dependencies"]
     wanted = [*PROJECT["dependencies"], *extras["course"], *extras["test"]]
     names = {re.split(r"[>=\[]", requirement)[0] for requirement in wanted} - {"overlaylab"}
-    assert {name.replace(".", "-") for name in names} <= pinned
-    assert "://" not in lock
+    assert {name.replace(".", "-") for name in names} <= {
+        one.name for one in locked("requirements.lock")
+    }
+
+
+def test_the_locks_agree() -> None:
+    """The one of the image is a part of the other, hashes included."""
+    whole = blocks("requirements.lock")
+    course = blocks("requirements-course.lock")
+    assert course <= whole
+    assert not {"pytest", "mypy"} & {one.name for one in locked("requirements-course.lock")}
+
+
+def test_every_package_of_a_lock_has_a_hash() -> None:
+    for block in blocks("requirements.lock"):
+        assert re.fullmatch(r"\S+==\S+[^\\\n]* \\(\n    --hash=sha256:[0-9a-f]{64}( \\)?)+", block)
+
+
+@pytest.mark.parametrize("name", ["Makefile", "Dockerfile"])
+def test_pip_installs_nothing_of_a_lock_without_its_hash(name: str) -> None:
+    commands = re.sub(r"\\\n", " ", (ROOT / name).read_text()).split("&&")
+    reading = [one for one in commands if re.search(r"install .*(-r|--requirement) ", one)]
+    assert len(reading) == 1
+    assert "--require-hashes" in reading[0]
+
+
+def blocks(name: str) -> set[str]:
+    """The packages of a lock, each with its hashes."""
+    return set(re.findall(r"^[a-z0-9].*(?:\n +--hash.*)*", (ROOT / name).read_text(), re.MULTILINE))
 
 
 def test_the_kernelspec_is_installed_and_is_the_one_in_the_checkout() -> None:
