@@ -100,7 +100,11 @@ def test_with_the_right_to_mount_nothing_gets_out(attempt: Try, mode: str):
 def test_without_it_what_gets_out_is_known(attempt: Try, mode: str):
     report = attempt(mode)
     assert (report["backend"], report["fences"]) == ("emulated", ["Landlock", "seccomp"])
-    known = DOCUMENTED if confine.landlock_abi() >= 6 else {**DOCUMENTED, **SIGNALLED}
+    known = (
+        DOCUMENTED
+        if confine.landlock_abi() >= confine.LANDLOCK_WITH_SIGNALS
+        else {**DOCUMENTED, **SIGNALLED}
+    )
     assert {*report["through"]} <= {*known}
     assert len(report["tried"]) >= 60
 
@@ -112,7 +116,10 @@ def test_without_a_fence_they_do_get_out(attempt: Try):
     assert len(through) >= 50
 
 
-@pytest.mark.skipif(confine.landlock_abi() < 6, reason="the table is that of a newer Linux")
+@pytest.mark.skipif(
+    confine.landlock_abi() < confine.LANDLOCK_WITH_SIGNALS,
+    reason="the table is that of a newer Linux",
+)
 def test_the_page_says_what_happens(attempt: Try):
     reports = {mode: attempt(mode) for mode in MODES}
     page, readme = write(reports), README.read_text()

@@ -46,6 +46,11 @@ def test_the_locks_agree() -> None:
     assert not {"pytest", "mypy"} & {one.name for one in locked("requirements-course.lock")}
 
 
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-course.lock"])
+def test_a_lock_names_no_place_to_fetch_from(name: str) -> None:
+    assert "://" not in (ROOT / name).read_text()
+
+
 def test_every_package_of_a_lock_has_a_hash() -> None:
     for block in blocks("requirements.lock"):
         assert re.fullmatch(r"\S+==\S+[^\\\n]* \\(\n    --hash=sha256:[0-9a-f]{64}( \\)?)+", block)
