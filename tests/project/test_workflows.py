@@ -22,6 +22,7 @@ SCHEMAS = {
     **dict.fromkeys(WORKFLOWS, "github-workflows"),
     **dict.fromkeys(FORMS, "github-issue-forms"),
     ROOT / ".github/ISSUE_TEMPLATE/config.yml": "github-issue-config",
+    ROOT / ".github/dependabot.yml": "dependabot",
     ROOT / "CITATION.cff": "citation-file-format",
 }
 DEVCONTAINER = ROOT / ".devcontainer"
@@ -49,6 +50,20 @@ def test_ci_runs_each_backend_on_each_python_and_the_container() -> None:
     matrix = jobs["test"]["strategy"]["matrix"]
     assert matrix["python"] == ["3.11", "3.12", "3.13", "3.14"]
     assert matrix["as"] == ["root", "rootless", "emulated"]
+
+
+def test_an_action_is_pinned_by_its_commit_and_the_version_is_said() -> None:
+    """A tag can be moved to other code; dependabot moves both parts of such a line."""
+    uses = [line for path in WORKFLOWS for line in path.read_text().splitlines() if "uses:" in line]
+    assert len(uses) > 10
+    for line in uses:
+        assert re.fullmatch(r" +(- )?uses: [\w/-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", line), line
+
+
+def test_a_vulnerability_in_any_lock_is_looked_for() -> None:
+    (job,) = yaml.safe_load((ROOT / ".github/workflows/audit.yml").read_text())["jobs"].values()
+    script = job["steps"][-1]["run"]
+    assert all(path.name in script for path in ROOT.glob("*.lock"))
 
 
 def test_one_version_is_said_everywhere() -> None:
