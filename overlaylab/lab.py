@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import os
 import re
 import shutil
@@ -31,8 +30,8 @@ from .linux import interrupts
 from .overlay import Overlay
 from .text import listed
 
-_open: weakref.WeakSet[Lab] = weakref.WeakSet()
-_numbers = itertools.count()
+#: The labs of this process. No WeakSet: an interrupt in its callbacks is printed, and ends nothing.
+_made: list[weakref.ref[Lab]] = []
 
 _NO_FENCE = (
     "Nothing on this machine can fence a shell cell (no Landlock, no mount): it may write wherever "
@@ -53,7 +52,6 @@ class Lab:
 
     Attributes:
         name (str): its name.
-        number (int): how many labs this process had made before it.
         path (Path): its directory.
         tmp (Path): what scripts see as /tmp.
         backend (Backend): how it mounts; ``backend.name`` and ``backend.why`` say which and why.
@@ -80,13 +78,13 @@ class Lab:
         self.backend: Backend = choice.backend
         # A cleaner of /tmp, or the trial mount of another process, may have removed it.
         sweep(own(choice.scratch))
-        with _room(choice.scratch):
-            self.path, lock = new_directory(choice.scratch, _prefix(name))
         self._handles: list[Mount] = []
         self._owner = os.getpid()
-        self._finalize = weakref.finalize(
-            self, _clean_up, self._owner, self.path, lock, self._handles
-        )
+        with _room(choice.scratch), interrupts.held():
+            self.path, lock = new_directory(choice.scratch, _prefix(name))
+            self._finalize = weakref.finalize(
+                self, _clean_up, self._owner, self.path, lock, self._handles
+            )
         self.layers: dict[str, Layer] = {}
         self.mounts: dict[str, Overlay] = {}
         self.tmp = self.path / "tmp"
@@ -95,9 +93,9 @@ class Lab:
         except OSError:
             self._finalize()
             raise
-        self.number = next(_numbers)
         self._fence_checked = False
-        _open.add(self)
+        _made[:] = [one for one in _made if one() is not None]
+        _made.append(weakref.ref(self))
 
     def __repr__(self) -> str:
         state = "closed" if self.closed else self.backend.name
@@ -187,7 +185,7 @@ class Lab:
         self.check_open()
         self._check_new(name, "layer", self.layers)
         with self._directory("layers", name) as path:
-            fill(path)
+            interrupts.permitted(lambda: fill(path))
             self.layers[name] = Layer(path, name)
         return self.layers[name]
 
@@ -199,8 +197,9 @@ class Lab:
             BadLower: this lab has none of that name.
         """
         layer = self._lower(name)
-        del self.layers[name]
-        remove(layer.path)
+        with interrupts.held():
+            del self.layers[name]
+            remove(layer.path)
 
     @in_words("The overlay could not be mounted")
     def mount(
@@ -233,7 +232,7 @@ class Lab:
         self._check_new(name, "mount", self.mounts)
         layers = self._lowers(lower)
         options = _checked(options)
-        with self._known(), self._directory("mounts", name) as path:
+        with self._directory("mounts", name) as path:
             for part in ("merged", "upper", "work") if upper else ("merged",):
                 (path / part).mkdir()
                 (path / part).chmod(0o755)  # whatever the umask: upper's mode is merged's
@@ -256,7 +255,7 @@ class Lab:
             BadOption, BackendUnavailable, MountRefused: as for :meth:`mount`.
         """
         options, home = _checked(options), overlay.work.parent
-        with self._known():
+        with interrupts.held():
             overlay.unmount()
             again = self._mounted(overlay.name, overlay.lower, home, True, options)
             self.mounts[overlay.name] = again
@@ -284,13 +283,6 @@ class Lab:
                 with interrupts.held():
                     overlay.unmount()
                     remove(home)
-
-    def _known(self) -> contextlib.AbstractContextManager[object]:
-        """For what mounts: an interrupt waits until the lab knows of it, for it would stay.
-
-        Not with the stand-in, which fills a directory instead: that can be stopped halfway.
-        """
-        return interrupts.held() if self.backend.name == "kernel" else contextlib.nullcontext()
 
     def _mounted(
         self,
@@ -348,9 +340,12 @@ class Lab:
 
     @contextlib.contextmanager
     def _directory(self, kind: str, name: str) -> Iterator[Path]:
-        """A new directory that is only there afterwards if all went well."""
+        """A new directory that is only there afterwards if all went well.
+
+        Meanwhile an interrupt waits: it might come when all was made, and the lab does not know it.
+        """
         path = self.path / kind / name
-        with _room(self.path):
+        with _room(self.path), interrupts.held():
             path.parent.mkdir(exist_ok=True)
             path.mkdir()
             try:
@@ -383,7 +378,8 @@ def open_overlays() -> list[Overlay]:
 
 def open_labs() -> list[Lab]:
     """The labs of this process that are not closed, in the order in which they were made."""
-    return sorted((lab for lab in _open if not lab.closed), key=lambda lab: lab.number)
+    labs = (one() for one in _made)
+    return [lab for lab in labs if lab is not None and not lab.closed]
 
 
 def _checked(options: Mapping[str, str] | None) -> Mapping[str, str]:
@@ -419,12 +415,13 @@ def _prefix(name: str) -> str:
 def _clean_up(owner: int, path: Path, lock: int, handles: Sequence[Mount]) -> None:
     if os.getpid() != owner:  # a child made by fork ends before its parent
         return
-    for one in reversed(handles):
-        with contextlib.suppress(OSError):  # EINVAL: unmounted already, by somebody else
-            one.unmount(force=True)
-    with contextlib.suppress(OSError), in_words("The lab could not be removed"):
-        remove(path)
-    os.close(lock)
+    with interrupts.tried_again():
+        for one in reversed(handles):
+            with contextlib.suppress(OSError):  # EINVAL: unmounted already, by somebody else
+                one.unmount(force=True)
+        with contextlib.suppress(OSError), in_words("The lab could not be removed"):
+            remove(path)
+        os.close(lock)
 
 
 @contextlib.contextmanager

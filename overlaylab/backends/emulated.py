@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..errors import BackendUnavailable
 from ..layer import Layer
-from ..linux import sandbox, xattrs
+from ..linux import interrupts, sandbox, xattrs
 from ..linux.mount import MountError, mounted_in
 from ..lookup import Place, descend, top
 from ..trees import (
@@ -235,7 +235,11 @@ class EmulatedMount:
             self._options |= {"upperdir": str(upper), "workdir": str(work)}
         self._work = work
         self._mounted = self._followed = True
-        self._fill(self.merged, top(self.lower))
+        try:
+            interrupts.permitted(lambda: self._fill(self.merged, top(self.lower)))
+        except BaseException:
+            self._empty()
+            raise
         root = str(lower[0]) if self.upper is None else self.upper
         copy_attributes(root, self.merged, self.merged)
         self._latest = 0
@@ -259,8 +263,7 @@ class EmulatedMount:
             self._followed = False  # what goes from merged now is no change
             self._watch.close()
             self._root.release()
-        _clear(self.merged)
-        os.mkdir(self.merged)
+        self._empty()
         self._mounted = False
 
     def options(self) -> dict[str, str]:
@@ -274,6 +277,10 @@ class EmulatedMount:
         sealed = self.upper is None
         fence = sandbox.Fence(self.merged, str(tmp), read_only=sealed, root=root)
         return sandbox.run(script, fence, limits)
+
+    def _empty(self) -> None:
+        _clear(self.merged)
+        os.mkdir(self.merged)
 
     def _fill(self, target: str, places: Sequence[Place]) -> None:
         """Copy what `places` show together into the directory `target`."""
