@@ -5,6 +5,8 @@ import functools
 import http.server
 import json
 import os
+import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -30,6 +32,12 @@ NBVAL = ("nbval", "pytest", "coverage", "iniconfig", "packaging", "pluggy", "pyg
 
 #: ``--privileged``, but for a right that a machine which is itself a container may not have.
 PRIVILEGED = ("--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--security-opt=seccomp=unconfined")
+#: What README.md says: Docker's default profile and rights, and one right more.
+_COMMAND = re.search(
+    r"docker run --rm -it (.*?)-p 127", (ROOT / "README.md").read_text(), re.DOTALL
+)
+assert _COMMAND is not None
+FEWEST = tuple(shlex.split(_COMMAND[1].replace("\\\n", "")))
 #: Docker's default profile, and the user that Binder gives.
 UNPRIVILEGED = ("--user=1000",)
 
@@ -102,6 +110,14 @@ def test_with_the_right_to_mount_labs_are_real_and_on_a_tmpfs(docker: Docker, im
     assert doctor["labs live in"].endswith(" (tmpfs)")
 
 
+def test_the_fewest_rights_are_enough_for_real_labs_and_every_fence(
+    docker: Docker, image: str
+) -> None:
+    doctor = _doctor(docker, image, *FEWEST)
+    assert doctor["backend"].startswith("kernel: ")
+    assert doctor["shell cells"] == _doctor(docker, image, *PRIVILEGED)["shell cells"]
+
+
 def test_with_a_volume_labs_are_real_and_on_it(docker: Docker, image: str) -> None:
     doctor = _doctor(docker, image, *PRIVILEGED, "--volume=/var/tmp")
     assert doctor["backend"].startswith("kernel: ")
@@ -118,11 +134,30 @@ def test_without_it_labs_are_emulated_and_the_doctor_says_why(docker: Docker, im
     assert "start this container with --privileged" in doctor["backend"]
 
 
+#: With the fewest rights all but two cells show the same: nobody reads the kernel's log, and
+#: pivot_root(2) is forbidden by Docker's profile, so that the plan has other calls.
+OTHERWISE = [
+    "08-find-out-how-deep-a-stack-can-go.ipynb::Cell 24",
+    "09-find-out-why-containers-start-fast.ipynb::Cell 6",
+]
+ALL = [".", *(f"--deselect={cell}" for cell in OTHERWISE)]
+
+
 @pytest.mark.parametrize(
-    ("options", "backend"), [(PRIVILEGED, "kernel"), (UNPRIVILEGED, "emulated")]
+    ("options", "backend", "lessons"),
+    [
+        (PRIVILEGED, "kernel", [LESSON]),
+        (FEWEST, "kernel", ALL),
+        (UNPRIVILEGED, "emulated", [LESSON]),
+    ],
 )
 def test_a_lesson_shows_what_is_stored(
-    docker: Docker, image: str, nbval: Path, options: tuple[str, ...], backend: str
+    docker: Docker,
+    image: str,
+    nbval: Path,
+    options: tuple[str, ...],
+    backend: str,
+    lessons: list[str],
 ) -> None:
     # The backend is said, for the cells that only a mount can run; the doctor's tests above
     # show that it is the one that is found here.
@@ -134,10 +169,11 @@ def test_a_lesson_shows_what_is_stored(
         "--env=PYTHONPATH=/nbval",
         f"--env=OVERLAYLAB_BACKEND={backend}",
         image,
-        *("python", "-m", "pytest", "-p", "no:cacheprovider", "--nbval", LESSON),
+        *("python", "-m", "pytest", "-p", "no:cacheprovider", "--nbval", *lessons),
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert " passed" in ran.stdout
+    assert ("2 deselected" in ran.stdout) == (lessons is ALL)
 
 
 def test_the_image_holds_what_the_course_needs_and_no_more(docker: Docker, image: str) -> None:

@@ -242,13 +242,14 @@ def _become_root(merged: Path) -> str:
     """Make `merged` the root of the calling thread's mount namespace; return the calls it took.
 
     The kernel's first root, in which an initramfs is, cannot be moved away (pivot_root(2),
-    NOTES): it is covered, as switch_root(8) does it.
+    NOTES), and Docker's profile for seccomp forbids the call to all but privileged containers:
+    there the root is covered, as switch_root(8) does it.
     """
     os.chdir(merged)
     try:
         syscalls.pivot_root(".", ".")  # pivot_root(2), NOTES: the old root is then on top
     except OSError as error:
-        if error.errno != errno.EINVAL:
+        if error.errno not in (errno.EINVAL, errno.EPERM):
             raise
         syscalls.mount(".", "/", None, _MS_MOVE)
         os.chroot(".")

@@ -25,6 +25,7 @@ from ...linux import mount, syscalls
 from ...trees import remove_tree
 
 _numbers = itertools.count()
+_NO_LOG = "What the kernel wrote into its log cannot be read here: that is root's to do."
 
 
 def kernel_words(action: Callable[[], object]) -> str:
@@ -86,7 +87,7 @@ class SharedUpper:
     Attributes:
         one (Path): where the first is mounted.
         two (Path): where the second is.
-        warning (str): what the kernel wrote into its log about the second; ``""`` if that may
+        warning (str): what the kernel wrote into its log about the second, or that the log may
             not be read here.
 
     Raises:
@@ -109,7 +110,8 @@ class SharedUpper:
                 with _new_messages() as log:
                     mount.mount_overlay(str(place), stack)
                     self._mounted.append(place)
-                    self.warning = next((line for line in log() if "in-use" in line), "")
+                    said = (line for line in log() if "in-use" in line or line == _NO_LOG)
+                    self.warning = next(said, "")
         except OSError:
             self.close()
             raise
@@ -128,7 +130,7 @@ class SharedUpper:
 
 @contextlib.contextmanager
 def _new_messages() -> Iterator[Callable[[], list[str]]]:
-    """What the kernel writes into its log from now on; nothing if that may not be read.
+    """What the kernel writes into its log from now on; that it may not be read, if so.
 
     A line of /dev/kmsg is ``level,number,time,flags;text``
     (Documentation/ABI/testing/dev-kmsg).
@@ -136,7 +138,7 @@ def _new_messages() -> Iterator[Callable[[], list[str]]]:
     try:
         log = os.open("/dev/kmsg", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
-        yield list
+        yield lambda: [_NO_LOG]
         return
 
     def read() -> list[str]:
