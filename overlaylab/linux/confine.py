@@ -81,6 +81,7 @@ TRACING = {"ptrace": (101, 117)}
 #: Calls of which some arguments are forbidden.
 LOOKED_INTO = {
     **{"socket": (41, 198), "ioctl": (16, 29), "clone": (56, 220), "clone3": (435, 435)},
+    **{"kill": (62, 129)},
 }
 #: machine → column of the tables above, and its name in a filter (AUDIT_ARCH_…, linux/audit.h).
 MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
@@ -90,6 +91,9 @@ _TERMINALS = (0x5412, 0x541C, 0x5423, 0x541D)
 #: The flags of clone(2) that make namespaces: NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID,
 #: NEWNET.
 _NAMESPACES = 0x7E020000
+
+#: What kill(2) takes for every process that may be signalled, which is -1.
+_EVERYBODY = 0xFFFFFFFF
 
 # Instructions of a filter (linux/filter.h): load a word, compare, test bits, answer.
 _LOAD, _EQUAL, _AT_LEAST, _ANY_BIT, _ANSWER = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -142,7 +146,7 @@ def filter_calls(families: Collection[int], *, traced: bool = True, alone: bool 
         OSError: the kernel takes no filter.
     """
     refused = {**FORBIDDEN, **({} if traced else TRACING), **({} if alone else SHARED)}
-    code = _filter(platform.machine(), families, refused)
+    code = _filter(platform.machine(), families, refused, alone)
     instructions = b"".join(struct.pack("HBBI", *one) for one in code)
     buffer = ctypes.create_string_buffer(instructions)
     program = struct.pack("HP", len(code), ctypes.addressof(buffer))
@@ -151,7 +155,7 @@ def filter_calls(families: Collection[int], *, traced: bool = True, alone: bool 
 
 
 def _filter(
-    machine: str, families: Collection[int], refused: Mapping[str, tuple[int, int]]
+    machine: str, families: Collection[int], refused: Mapping[str, tuple[int, int]], alone: bool
 ) -> _Code:
     column, audit = MACHINES[machine]
     code: _Code = [(_LOAD, 0, 0, _MACHINE), (_EQUAL, 1, 0, audit), *_fail(errno.EPERM)]
@@ -166,12 +170,16 @@ def _filter(
         kind = [*_argument(0), (_EQUAL, 1, 0, _PROCESS[name]), *_fail(errno.EPERM)]
         itself = [*_argument(1), *_if_equal([0]), *_fail(errno.EPERM)]
         code += _at(numbers[column], [*kind, *itself])
-    socket_, ioctl, clone, clone3 = (numbers[column] for numbers in LOOKED_INTO.values())
+    socket_, ioctl, clone, clone3, kill = (numbers[column] for numbers in LOOKED_INTO.values())
     code += _at(socket_, [*_argument(0), *_if_equal(sorted(families)), *_fail(errno.EACCES)])
     typing = [one for number in _TERMINALS for one in ((_EQUAL, 0, 1, number), *_fail(errno.EPERM))]
     code += _at(ioctl, [*_argument(1), *typing, *_allow()])
     spaces = [(_ANY_BIT, 0, 1, _NAMESPACES), *_fail(errno.EPERM)]
     code += _at(clone, [*_argument(0), *spaces, *_allow()])
+    if not alone:  # Landlock knows signals since Linux 6.12 only, and `kill -9 -1` is a slip
+        code += _at(
+            kill, [*_argument(0), (_EQUAL, 0, 1, _EVERYBODY), *_fail(errno.EPERM), *_allow()]
+        )
     # Its flags are in memory, which a filter cannot read; the C library then takes clone(2).
     code += _at(clone3, _fail(errno.ENOSYS))
     return [*code, *_allow()]

@@ -37,7 +37,7 @@ SIGNALS = "Landlock knows signals since Linux 6.12"
 DOCUMENTED = dict.fromkeys(escapes.ATTRIBUTES, ATTRIBUTES)
 SIGNALLED = dict.fromkeys(
     (
-        *("kill a process", "stop a process", "signal everybody"),
+        *("kill a process", "stop a process"),
         *("signal the kernel's own process", "stop a process by its descriptor"),
     ),
     SIGNALS,
