@@ -87,7 +87,7 @@ def parse(text: str) -> list[Instruction]:
 
     logging.getLogger("dockerfile_parse").setLevel(logging.ERROR)
     try:
-        lines = io.BytesIO(text.encode())
+        lines = io.BytesIO(f"{text}\n".encode())  # a lone keyword that nothing ends is passed over
     except UnicodeEncodeError:
         raise BadDockerfile("The Dockerfile has half a character: write it anew.") from None
     parser = DockerfileParser(fileobj=lines)

@@ -11,6 +11,7 @@ import pytest
 
 from overlaylab import Image, Lab, Layer
 from overlaylab.errors import BadDockerfile
+from overlaylab.image import build as build_module
 from overlaylab.image.build import Build, base_image, build
 from overlaylab.linux import sandbox
 
@@ -107,6 +108,44 @@ def test_the_exec_form_and_the_user_of_a_run(lab: Lab, base: Image):
     )
     assert read(built, "d/id") == "7\n"
     assert names(built.layers[1].path) == ["d/", "d/a b"]
+
+
+@pytest.mark.parametrize(
+    ("user", "becomes"), [("me", "7:8"), ("me:us", "7:9"), ("5:us", "5:9"), ("me:3", "7:3")]
+)
+def test_names_of_users_and_groups_are_those_of_the_image(
+    lab: Lab, base: Image, user: str, becomes: str
+):
+    built = made(
+        lab,
+        base,
+        "RUN mkdir -m 777 /d; echo me:x:7:8::/:/bin/sh >> /etc/passwd; echo us:x:9: >> /etc/group\n"
+        f"USER {user}\nRUN echo $(id -u):$(id -g) > /d/id",
+    )
+    assert read(built, "d/id") == f"{becomes}\n"
+
+
+def test_half_a_character_is_a_sentence(lab: Lab, base: Image):
+    with pytest.raises(BadDockerfile, match="half a character"):
+        made(lab, base, "ENV a=\ud800")
+
+
+def test_a_stage_that_is_not_there_is_a_sentence(lab: Lab, base: Image):
+    with pytest.raises(BadDockerfile, match="no stage 'last'"):
+        made(lab, base, "RUN true", target="last")
+
+
+def test_a_context_that_is_not_there_is_a_sentence(lab: Lab, base: Image, directory: Path):
+    with pytest.raises(BadDockerfile, match="gone is no directory"):
+        made(lab, base, "RUN true", directory / "gone")
+
+
+def test_a_run_that_does_not_end_is_stopped_with_its_line(
+    lab: Lab, base: Image, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(build_module, "_TIMEOUT", 1)
+    with pytest.raises(BadDockerfile, match=r"Line 2 .*stopped at 1 s"):
+        made(lab, base, "RUN while :; do :; done")
 
 
 def test_copy_takes_files_directories_patterns_and_a_mode(lab: Lab, base: Image):
@@ -272,6 +311,10 @@ ERRORS = {
     "FROM base\nCOPY --chmod=u+x f /x": "is no mode",
     "FROM base\nCOPY --chown=me f /x": "has no numbers",
     "FROM base\nUSER nobody\nRUN true": "knows no user 'nobody'",
+    "FROM base\nUSER 7:them\nRUN true": "knows no group 'them'",
+    "FROM base\nENV a=1 b": "'b' has no value",
+    "FROM base\nENV": "nothing follows the keyword",
+    "ARG a": "has no FROM",
     "FROM base\nEXPOSE http": "'http' is no port",
     "FROM base\nLABEL a": "a value is missing",
     "FROM base AS": "write FROM name",

@@ -20,6 +20,8 @@ import pytest
 
 from overlaylab import Image, Lab
 from overlaylab.errors import BadImage
+from overlaylab.image import archive
+from overlaylab.image.model import new_rest
 from overlaylab.image.tarwriter import header
 
 from ..helpers import tree
@@ -288,6 +290,14 @@ ARCHIVES: dict[str, dict[str, Any]] = {
     "a manifest that is no list": {"manifest": {"Config": "c.json"}},
     "a list of something else": {"manifest": ["c.json"]},
     "no config": {"manifest": [{"Layers": ["l.tar"]}]},
+    "a config that is not what its name says": {
+        "manifest": [{"Config": f"{'0' * 64}.json", "Layers": ["l.tar"]}],
+        "files": {f"{'0' * 64}.json": b"{}"},
+    },
+    "more layers than an engine takes": {
+        "manifest": [{"Config": "c.json", "Layers": ["l.tar"] * 501}],
+        "config": {"rootfs": {"diff_ids": [sha(GOOD)] * 501}},
+    },
     "a config that is not there": {"manifest": [{"Config": "d.json", "Layers": ["l.tar"]}]},
     "a manifest that is no JSON": {"files": {"manifest.json": b"{"}},
     "JSON that is nested deep": {"files": {"c.json": DEEP}},
@@ -406,12 +416,27 @@ LAYOUTS: dict[str, Callable[[Path], object]] = {
     "a layer of no known kind": lambda place: rewrite(
         place, lambda m: m["layers"][0].update(mediaType="text/html")
     ),
+    "a digest with a zero byte": lambda place: rewrite(
+        place, lambda m: m["layers"][0].update(digest="sha256:\0")
+    ),
     "layers that are an object": lambda place: rewrite(place, lambda m: m.update(layers={})),
     "a config that is null": lambda place: rewrite(place, lambda m: m.update(config=None)),
     "one layer more than digests": lambda place: rewrite(
         place, lambda m: m["layers"].append(m["layers"][0])
     ),
 }
+
+
+def test_of_several_platforms_the_one_of_this_machine_is_taken(directory: Path):
+    here, other = layout(directory / "here.oci"), layout(directory / "other.oci", END)
+    indexes = [json.loads((one / "index.json").read_text()) for one in (other, here)]
+    first, second = (index["manifests"][0] for index in indexes)
+    first["platform"] = {"architecture": "vax", "os": "linux"}
+    second["platform"] = {"architecture": new_rest(0)["architecture"], "os": "linux"}
+    indexes[1]["manifests"] = [first, second]
+    (here / "index.json").write_text(json.dumps(indexes[1]))
+    (layer,) = Image.load(here).layers
+    assert [one.path for one in layer.entries()] == ["f"]
 
 
 @pytest.mark.parametrize("name", LAYOUTS)
@@ -484,6 +509,26 @@ FILES: dict[str, Callable[[Path], object]] = {
     "a huge member": lambda path: path.write_bytes(with_field(entry("f", b"x"), SIZE, HUGE) + END),
     "a thousand long names": lambda path: path.write_bytes(entry("n", b"x" * 600, b"L") * 3000),
 }
+
+
+def test_an_archive_of_a_hundred_thousand_entries_is_no_image(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(archive, "_MOST_OF_MEMBERS", 3)
+    path = docker_archive(directory / "x.tar", GOOD)  # the layer, its config, the manifest
+    Image.load(path)
+    with tarfile.open(path, "a") as more:
+        more.addfile(tarfile.TarInfo("one more"))
+    with pytest.raises(BadImage, match="too many entries"):
+        Image.load(path)
+
+
+def test_an_archive_that_is_cut_after_it_was_loaded_says_so(directory: Path):
+    path = docker_archive(directory / "x.tar", GOOD)
+    image = Image.load(path)
+    os.truncate(path, 0)
+    with pytest.raises(BadImage, match="cut short"):
+        image.report()
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -99,6 +99,19 @@ def test_the_same_layer_twice_is_stored_once(lab: Lab, directory: Path):
         assert len(Image.load(path).layers) == 2
 
 
+def test_an_image_is_saved_where_a_directory_is(lab: Lab, directory: Path):
+    with pytest.raises(BadImage, match="gone is no directory: make it first"):
+        Image.from_layers([lab.layer("one")]).save(directory / "gone" / "x.tar")
+
+
+def test_a_config_that_is_no_json_is_a_sentence(lab: Lab, directory: Path):
+    image = Image.from_layers([lab.layer("one")])
+    image.config["made"] = {1, 2}
+    with pytest.raises(BadImage, match="config cannot be written"):
+        image.save(directory / "x.tar")
+    assert os.listdir(directory) == []
+
+
 def test_nothing_is_overwritten_and_nothing_is_left(lab: Lab, directory: Path):
     image = Image.from_layers([lab.layer("one", {"a": ""})])
     (directory / "there").write_text("mine")
