@@ -89,7 +89,7 @@ def attempt(
 def test_with_the_right_to_mount_nothing_gets_out(attempt: Try, mode: str):
     report = attempt(mode)
     if report["backend"] != "kernel":
-        pytest.skip("no overlay can be mounted here in a user namespace, as before Linux 5.11")
+        pytest.skip("no overlay can be mounted here: in a user namespace, as before Linux 5.11")
     assert {"mounts", "seccomp"} <= {*report["fences"]}
     assert report["through"] == {}
     assert len(report["tried"]) >= 60
@@ -118,7 +118,7 @@ def test_without_a_fence_they_do_get_out(attempt: Try):
 
 @pytest.mark.skipif(
     confine.landlock_abi() < confine.LANDLOCK_WITH_SIGNALS,
-    reason="the table is that of a newer Linux",
+    reason="needs Linux 6.12: the table is that of one",
 )
 def test_the_page_says_what_happens(attempt: Try):
     reports = {mode: attempt(mode) for mode in MODES}
