@@ -22,13 +22,14 @@ class OverlaylabError(Exception):
 
     Args:
         sentence: what happened, why, and what to do now.
-        output: what a program had printed, on lines of its own; the end of it, if it is long.
+        output: what a program had printed, if anything; the end of it, if it is long.
     """
 
-    def __init__(self, sentence: str = "", output: str | None = None) -> None:
+    def __init__(self, sentence: str = "", output: str = "") -> None:
         text = clipped(printable(sentence), _LONGEST)
-        if output is not None:
-            text += "\n" + "\n".join(map(printable, output[-_LONGEST:].expandtabs().split("\n")))
+        if output:
+            lines = map(printable, output[-_LONGEST:].expandtabs().split("\n"))
+            text += "\n".join([" It had printed:", *lines])
         super().__init__(text)
 
 
@@ -115,6 +116,13 @@ class ShellTimeout(OverlaylabError):
 
 class ShellLimit(OverlaylabError):
     """A script used up more processes, memory or disk than it may, and was stopped."""
+
+
+class ShellStopped(KeyboardInterrupt):
+    """A script was stopped by whoever had started it; what it had done until then stays."""
+
+    def __init__(self) -> None:
+        super().__init__("The script was stopped, and what it had done until then stays.")
 
 
 class CourseRefused(OverlaylabError):

@@ -19,6 +19,7 @@ from .errors import (
     OverlaylabError,
     ShellFailed,
     ShellLimit,
+    ShellStopped,
     ShellTimeout,
     SystemRefused,
     in_words,
@@ -287,12 +288,16 @@ class Overlay:
             ShellFailed: `check`, and a non-zero status.
             ShellTimeout: it took too long.
             ShellLimit: it used up more than it may.
+            ShellStopped: it was interrupted, which is a KeyboardInterrupt.
         """
         lab, mount = self.open_lab(), self._running()
         limits = Limits(timeout, processes, memory, disk)
         before = self._before()
         try:
             done = mount.run(script, lab.tmp, limits)
+        except KeyboardInterrupt:
+            self._step(script)
+            raise ShellStopped from None
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             remedy = "shorten it" if _is_too_long(error) else "see '%overlay doctor'"
@@ -303,14 +308,14 @@ class Overlay:
         if done.reached == limits.time:
             raise ShellTimeout(
                 f"The script was stopped after {timeout:g} s, and what it had done until then "
-                "stays: give it more time (timeout=) or less to do. It had printed:",
+                "stays: give it more time (timeout=) or less to do.",
                 done.stdout,
             )
         if done.reached:
             raise ShellLimit(
                 f"The script was stopped when it had more than {done.reached}, and what it had "
                 "done until then stays: let it have more (processes=, memory=, disk=) or give it "
-                "less to do. It had printed:",
+                "less to do.",
                 done.stdout,
             )
         if check and done.returncode:

@@ -241,11 +241,12 @@ def test_a_long_sentence_keeps_its_end_which_says_what_to_do():
 
 
 def test_what_a_program_printed_keeps_its_lines():
-    said = str(OverlaylabError("It had printed:", "one\n\ttwo\x1b[2J\n"))
-    assert said == "It had printed:\none\n        two\\x1b[2J\n"
+    said = str(OverlaylabError("It ended.", "one\n\ttwo\x1b[2J\n"))
+    assert said == "It ended. It had printed:\none\n        two\\x1b[2J\n"
+    assert str(OverlaylabError("It ended.", "")) == "It ended."
 
 
 def test_of_much_that_a_program_printed_the_end_is_shown():
-    said = str(OverlaylabError("It had printed:", "x\n" * 70_000 + "the end"))
+    said = str(OverlaylabError("It ended.", "x\n" * 70_000 + "the end"))
     assert said.endswith("x\nthe end")
     assert len(said) < 2100

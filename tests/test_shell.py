@@ -262,6 +262,7 @@ def test_an_interrupt_stops_it(web: Overlay):
     assert time.monotonic() - started < 5
     assert eventually(lambda: processes("sleep", seconds) == [])
     assert web.changes() == [change("added", "before", 2)]
+    assert web.history[-1].what.startswith("echo x > before; sleep")
 
 
 def test_an_unmount_after_it_is_not_kept_busy_by_what_it_started(web: Overlay):

@@ -17,7 +17,7 @@ from IPython.core.magic_arguments import argument, magic_arguments, parse_argstr
 from IPython.display import display
 
 from ..doctor import doctor
-from ..errors import OverlaylabError
+from ..errors import OverlaylabError, ShellStopped
 from ..lab import find_overlay, open_overlays
 from ..linux.sandbox import hidden
 from ..overlay import Overlay
@@ -231,7 +231,7 @@ def register(ipython: Any, progress: Callable[[str | None], object]) -> None:
     if isinstance(connection, str) and os.path.isabs(connection):
         hidden.add(os.path.dirname(connection))
     ipython.register_magics(OverlayMagics)
-    ipython.set_custom_exc((OverlaylabError,), _show_sentence)
+    ipython.set_custom_exc((OverlaylabError, ShellStopped), _show_sentence)
 
     def matcher(context: Any) -> dict[str, object]:
         line = context.text_until_cursor.lstrip()

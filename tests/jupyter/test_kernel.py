@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 
 from overlaylab.linux import users
 
-from ..helpers import mounts_anywhere
+from ..helpers import eventually, mounts_anywhere, processes
 from ..kernels import Kernel, kernel
 
 KERNELS = ("overlaylab", "overlaylab-rootless", "python3")
@@ -77,6 +78,28 @@ def test_a_mount_belongs_to_its_kernel_alone(running: Kernel):
     assert (str(os.getpid()) in holders) == (name(running) == "python3")
     running.run("lab.close()")
     assert mounts_anywhere(path) == []
+
+
+def test_whoever_stops_a_script_reads_a_sentence_and_no_traceback(running: Kernel):
+    running.run(
+        "%load_ext overlaylab\nfrom overlaylab import Lab\nlab = Lab('stopped')\n"
+        "web = lab.mount('web', lower=[lab.layer('base', {'x': '1'})])"
+    )
+
+    def stop() -> None:
+        assert eventually(lambda: processes("sleep", seconds) != [])
+        running.manager.interrupt_kernel()
+
+    for number, cell in enumerate(("%%overlay web\nsleep {}", "web.sh('sleep {}')")):
+        seconds = f"1000.{os.getpid()}{number}"
+        presser = threading.Thread(target=stop)
+        presser.start()
+        output = running.run(cell.format(seconds))
+        presser.join()
+        said = "The script was stopped, and what it had done until then stays."
+        assert output.error == ("ShellStopped", said)
+        assert output.traceback == [f"ShellStopped: {said}"]
+    running.run("lab.close(); del lab, web")
 
 
 def test_the_doctor_knows_what_kernel_it_is_in(running: Kernel):
