@@ -94,7 +94,9 @@ class Lab:
             self._finalize()
             raise
         self._fence_checked = False
-        _made[:] = [one for one in _made if one() is not None]
+        for gone in [one for one in _made if one() is None]:
+            with contextlib.suppress(ValueError):  # another thread was faster
+                _made.remove(gone)
         _made.append(weakref.ref(self))
 
     def __repr__(self) -> str:
