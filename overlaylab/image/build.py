@@ -418,7 +418,7 @@ class _Builder:
             for file in files:
                 if file.is_dir():
                     _copy_into(file, web.merged, path, mode, owner)
-                elif one.keyword == "ADD" and tarfile.is_tarfile(file):
+                elif one.keyword == "ADD" and file.is_file() and tarfile.is_tarfile(file):
                     self._unpack(one, file, web.merged, path)
                 else:
                     _copy_file(file, target / file.name if into else target, mode, owner)

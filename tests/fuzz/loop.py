@@ -104,11 +104,23 @@ def _audit(event: str, arguments: tuple[Any, ...]) -> None:
         if isinstance(path, int):
             continue
         name = os.fsdecode(path)
-        place = os.path.join(os.path.realpath(os.path.dirname(name)), os.path.basename(name))
-        if event in ("open", "os.chmod", "os.truncate"):
+        place = f"{_resolved(os.path.dirname(name))}/{os.path.basename(name)}"
+        if event in ("open", "os.chmod", "os.truncate") and os.path.islink(place):
             place = os.path.realpath(place)
         if not f"{place}/".startswith(f"{_root}/") and not place.startswith(_HARMLESS):
             _outside.append(f"{event} {place}")
+
+
+def _resolved(directory: str) -> str:
+    """realpath(3) of a directory, by one call: level by level takes minutes for 2,000 of them."""
+    try:
+        descriptor = os.open(directory or ".", os.O_PATH)
+    except OSError:  # then what is done in it fails as well
+        return os.path.realpath(directory)
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from overlaylab.image import build as build_module
 from overlaylab.image.build import Build, base_image, build
 from overlaylab.linux import sandbox
 
-from ..helpers import names, tree
+from ..helpers import interrupted_after, names, tree
 
 
 @pytest.fixture
@@ -189,6 +189,16 @@ def test_add_unpacks_a_tar_and_copy_does_not(lab: Lab, base: Image, directory: P
     built = made(lab, base, "ADD a.tar.gz /added/\nCOPY a.tar.gz /copied/", directory)
     assert read(Build(built.image, built.layers[1:], []), "added/x/in.txt") == "in"
     assert names(built.layers[0].path) == ["copied/", "copied/a.tar.gz"]
+
+
+@pytest.mark.parametrize("keyword", ["ADD", "COPY"])
+def test_nobody_waits_for_whoever_writes_into_a_pipe(
+    lab: Lab, base: Image, directory: Path, keyword: str
+):
+    os.mkfifo(directory / "pipe")
+    with interrupted_after(10):
+        built = made(lab, base, f"{keyword} pipe /there", directory)
+    assert (built.layers[0].path / "there").is_fifo()
 
 
 @pytest.mark.parametrize("way", ["up", "by a symbolic link", "by a hard link"])
