@@ -368,7 +368,7 @@ def find_overlay(name: str) -> Overlay:
     if name not in mounts:
         raise NoSuchOverlay(
             f"No overlay is called {name!r} (mounted: {listed(mounts, 'none')}): "
-            "mount one with lab.mount(…)."
+            "mount one with lab.mount(…), or run the cells above first (Run → Run All Above)."
         )
     return mounts[name]
 

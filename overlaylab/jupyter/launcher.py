@@ -2,7 +2,8 @@
 
 The kernelspec runs ``python -m overlaylab.jupyter.launcher -f CONNECTION_FILE``. Every mount
 the kernel makes belongs to it alone and is gone with it, however it ends. Where no namespace
-is permitted the kernel starts all the same and remembers why (``%overlay doctor`` tells).
+is permitted the kernel starts all the same and remembers why (``%overlay doctor`` tells). It
+knows ``%overlay`` from the start, so that any cell of a lesson can be the first.
 
 ``--rootless`` makes a user namespace for root as well: what an unprivileged user gets.
 """
@@ -23,9 +24,14 @@ def main() -> None:
         namespaces.enter(rootless=rootless)
     # Only now: ipykernel starts threads, and a process with threads may not enter a user
     # namespace.
-    from ipykernel.kernelapp import launch_new_instance
+    from ipykernel.kernelapp import IPKernelApp
 
-    launch_new_instance()
+    app = IPKernelApp.instance()
+    app.initialize()
+    extensions = app.shell.extension_manager
+    extensions.load_extension("overlaylab")
+    extensions.loaded.discard("overlaylab")  # a notebook's own %load_ext says nothing about it
+    app.start()
 
 
 if __name__ == "__main__":

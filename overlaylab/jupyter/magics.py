@@ -174,9 +174,14 @@ def _unquoted(word: str) -> str:
 
 
 def _show_sentence(
-    shell: Any, kind: type[BaseException], error: BaseException, traceback: object, **_: object
-) -> list[str]:
+    shell: Any, kind: type[BaseException], error: BaseException, traceback: Any, **_: object
+) -> list[str] | None:
     lines = [f"{kind.__name__}: {error}"]
+    if isinstance(error, NameError):
+        if traceback.tb_next is None or traceback.tb_next.tb_next is not None:
+            shell.showtraceback((kind, error, traceback), tb_offset=1)
+            return None  # it comes from a function, which the traceback shows
+        lines[0] += ": run the cells above first (Run → Run All Above), or look at its spelling."
     shell._showtraceback(kind, error, lines)
     return lines
 
@@ -217,7 +222,7 @@ def register(ipython: Any, progress: Callable[[str | None], object]) -> None:
     """Make the magics, and the completion of their arguments, known to `ipython`.
 
     Our own errors in Python cells are shown as what they are, a sentence; ``%tb`` still shows
-    where one came from.
+    where one came from. A name that a cell does not know is one that a cell above gives.
 
     Args:
         ipython: the shell.
@@ -231,7 +236,7 @@ def register(ipython: Any, progress: Callable[[str | None], object]) -> None:
     if isinstance(connection, str) and os.path.isabs(connection):
         hidden.add(os.path.dirname(connection))
     ipython.register_magics(OverlayMagics)
-    ipython.set_custom_exc((OverlaylabError, ShellStopped), _show_sentence)
+    ipython.set_custom_exc((OverlaylabError, ShellStopped, NameError), _show_sentence)
 
     def matcher(context: Any) -> dict[str, object]:
         line = context.text_until_cursor.lstrip()

@@ -16,7 +16,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from overlaylab.linux import users
 
 from ..helpers import eventually, mounts_anywhere, processes
-from ..kernels import Kernel, kernel
+from ..kernels import Kernel, Output, kernel
 
 KERNELS = ("overlaylab", "overlaylab-rootless", "python3")
 
@@ -78,6 +78,19 @@ def test_a_mount_belongs_to_its_kernel_alone(running: Kernel):
     assert (str(os.getpid()) in holders) == (name(running) == "python3")
     running.run("lab.close()")
     assert mounts_anywhere(path) == []
+
+
+@pytest.mark.parametrize("name", ["overlaylab", "overlaylab-rootless"])
+def test_whoever_begins_in_the_middle_is_told_to_run_the_cells_above(name: str, surroundings: None):
+    above = "run the cells above first (Run → Run All Above)"
+    with kernel(name) as new:
+        assert above in new.run("%%overlay web\nls").stderr
+        output = new.run("web.changes()")
+        assert output.error == ("NameError", "name 'web' is not defined")
+        (line,) = output.traceback
+        assert line.startswith(f"NameError: name 'web' is not defined: {above}")
+        assert len(new.run("def own():\n    web.changes()\nown()").traceback) > 1
+        assert new.run("%load_ext overlaylab") == Output()
 
 
 def test_whoever_stops_a_script_reads_a_sentence_and_no_traceback(running: Kernel):
@@ -145,10 +158,10 @@ def test_a_kernel_restarts_without_the_old_labs():
 def test_where_no_namespace_is_permitted_the_kernel_starts_plain_and_says_why():
     """A process that has threads already may not enter a user namespace."""
     code = (
-        "import sys, threading, time\n"
+        "import sys, threading, time, unittest.mock\n"
         "threading.Thread(target=time.sleep, args=(30,), daemon=True).start()\n"
         "import ipykernel.kernelapp\n"
-        "ipykernel.kernelapp.launch_new_instance = lambda: None\n"
+        "ipykernel.kernelapp.IPKernelApp = unittest.mock.MagicMock()\n"
         "sys.argv[1:] = ['--rootless']\n"
         "from overlaylab.jupyter.launcher import main\n"
         "main()\n"
