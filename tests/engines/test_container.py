@@ -19,6 +19,8 @@ from pathlib import Path
 
 import pytest
 
+from overlaylab.backends import probe
+
 from ..helpers import LESSONS, ROOT, locked
 from .conftest import Docker, no_engine
 
@@ -32,7 +34,7 @@ NBVAL = ("nbval", "pytest", "coverage", "iniconfig", "packaging", "pluggy", "pyg
 
 #: ``--privileged``, but for a right that a machine which is itself a container may not have.
 PRIVILEGED = ("--cap-add=ALL", "--cap-drop=SYS_RESOURCE", "--security-opt=seccomp=unconfined")
-#: What README.md says: Docker's default profile and rights, and one right more.
+#: What README.md says: Docker's default profile and rights, and two rights more.
 _COMMAND = re.search(
     r"docker run --rm -it (.*?)-p 127", (ROOT / "README.md").read_text(), re.DOTALL
 )
@@ -113,6 +115,7 @@ def test_with_the_right_to_mount_labs_are_real_and_on_a_tmpfs(docker: Docker, im
 def test_the_fewest_rights_are_enough_for_real_labs_and_every_fence(
     docker: Docker, image: str
 ) -> None:
+    assert " ".join(FEWEST).startswith(probe._RIGHTS)  # what the doctor advises
     doctor = _doctor(docker, image, *FEWEST)
     assert doctor["backend"].startswith("kernel: ")
     assert doctor["shell cells"] == _doctor(docker, image, *PRIVILEGED)["shell cells"]

@@ -184,6 +184,7 @@ def test_a_stop_leaves_no_mount_that_the_lab_does_not_know(lab: Lab, step: int):
         web.unmount()
     assert mount_table() == before
     assert {one.name for one in lab.path.glob("mounts/*")} == {*lab.mounts}
+    lab.mount(f"web{len(lab.mounts)}", lower=[base])
 
 
 @pytest.mark.parametrize("step", range(12))
