@@ -88,7 +88,7 @@ def test_a_copy_is_what_the_package_has(tmp_path: Path) -> None:
     assert copied == {
         path.name: path.read_bytes() for path in (ROOT / "notebooks").iterdir() if path.is_file()
     }
-    assert next(iter(course_command.lessons())) == "00-start-here.ipynb"
+    assert next(iter(course_command.lessons())) == "00-start.ipynb"
 
 
 def test_files_have_the_rights_that_files_have_here(course: Course) -> None:
@@ -402,9 +402,9 @@ def test_a_directory_with_other_things_is_left_alone(
 
 def test_hidden_things_and_lessons_that_came_from_elsewhere_are_no_others(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
-    (tmp_path / "00-start-here.ipynb").write_text("x")
+    (tmp_path / "00-start.ipynb").write_text("x")
     assert main(["course", "--no-lab", str(tmp_path)]) == 0
-    assert (tmp_path / "00-start-here.ipynb").read_text() == "x"
+    assert (tmp_path / "00-start.ipynb").read_text() == "x"
 
 
 def test_a_full_disk_leaves_whole_files_and_the_command_can_be_given_again(
@@ -453,7 +453,7 @@ def test_options_and_words_reach_jupyterlab(
     (words,) = started
     assert words[:4] == [sys.executable, "-P", "-m", "jupyterlab"]
     assert f"--ServerApp.root_dir={place}" in words
-    assert "--LabApp.default_url=/lab/tree/00-start-here.ipynb" in words
+    assert "--LabApp.default_url=/lab/tree/00-start.ipynb" in words
     assert {"--no-browser", "--port=8899"} <= set(words)
     assert words[-2:] == ["--ip=::", "-y"]
 
@@ -527,17 +527,17 @@ def test_the_wheel_alone_serves_the_course_and_its_first_lesson_runs(
     with serving(installed, directory) as ask:
         found = json.loads(ask("api/contents"))["content"]
         assert {one["name"] for one in found} == set(course_command.lessons())
-        lesson = json.loads(ask("api/contents/00-start-here.ipynb"))["content"]
+        lesson = json.loads(ask("api/contents/00-start.ipynb"))["content"]
         assert lesson["metadata"]["kernelspec"]["name"] == "overlaylab"
         assert "overlaylab" in json.loads(ask("api/kernelspecs"))["kernelspecs"]
         # It opens at the first lesson, and asks nothing about Jupyter's news.
         page = ask("").decode()
         assert "apputils-extension:announcements" in page
-        assert "00-start-here.ipynb" in page
+        assert "00-start.ipynb" in page
     shutil.copy(ROOT / "conftest.py", directory / "course")
     said = run(
         *(installed / "python", "-m", "pytest", "-p", "no:cacheprovider", "--nbval"),
-        "00-start-here.ipynb",
+        "00-start.ipynb",
         cwd=directory / "course",
     )
     assert " passed" in said

@@ -258,7 +258,7 @@ def test_a_place_with_too_little_room_is_not_chosen(directory: Path):
 
 def test_the_lesson_that_takes_most_fits_into_the_room_that_is_asked_for(directory: Path):
     """Lesson 03; the next is 07, with 193 MiB, and the others take half of that."""
-    notebook = str(ROOT / "notebooks/03-watch-a-copy-up.ipynb")
+    notebook = str(ROOT / "notebooks/03-copy-up.ipynb")
     with tmpfs(directory / "small", f"mode=0755,size={probe._ROOM}") as place:
         environment = {**os.environ, "OVERLAYLAB_SCRATCH": str(place)}
         command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "--nbval", notebook)

@@ -24,7 +24,7 @@ from overlaylab.backends import probe
 from ..helpers import LESSONS, ROOT, locked
 from .conftest import Docker, no_engine
 
-LESSON = "01-see-many-directories-as-one.ipynb"
+LESSON = "01-one-view.ipynb"
 
 #: The base of the test. The packages are in it, so that a build needs no mirror of Debian.
 SUITE, PYTHON = "bookworm", "3.11.2"
@@ -98,7 +98,7 @@ def test_jupyterlab_answers_and_wants_its_token(docker: Docker, image: str) -> N
     assert _get(docker, container, f"{here}/api/contents") == (403, f"{here}/api/contents")
     assert _get(docker, container, f"{here}/?token={token}") == (
         200,
-        f"{here}/lab/tree/00-start-here.ipynb",
+        f"{here}/lab/tree/00-start.ipynb",
     )
     assert (
         _get(docker, container, f"{here}/api/contents/{LESSON}?content=0&token={token}")[0] == 200
@@ -140,8 +140,8 @@ def test_without_it_labs_are_emulated_and_the_doctor_says_why(docker: Docker, im
 #: With the fewest rights all but two cells show the same: nobody reads the kernel's log, and
 #: pivot_root(2) is forbidden by Docker's profile, so that the plan has other calls.
 OTHERWISE = [
-    "08-find-out-how-deep-a-stack-can-go.ipynb::Cell 24",
-    "09-find-out-why-containers-start-fast.ipynb::Cell 6",
+    "08-depth.ipynb::Cell 24",
+    "09-start-up.ipynb::Cell 6",
 ]
 ALL = [".", *(f"--deselect={cell}" for cell in OTHERWISE)]
 
@@ -245,7 +245,7 @@ def _run(docker: Docker, *words: str) -> subprocess.CompletedProcess[str]:
 def _doctor(docker: Docker, image: str, *options: str) -> dict[str, str]:
     """What the doctor says in the course's own kernel: it is run by the first lesson."""
     convert = "jupyter nbconvert --execute --to notebook --stdout --log-level ERROR"
-    ran = _run(docker, *options, image, *convert.split(), "00-start-here.ipynb")
+    ran = _run(docker, *options, image, *convert.split(), "00-start.ipynb")
     assert ran.returncode == 0, ran.stderr
     cells = json.loads(ran.stdout)["cells"]
     cell = next(cell for cell in cells if "".join(cell["source"]) == "%overlay doctor")

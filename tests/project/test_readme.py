@@ -25,7 +25,7 @@ def test_every_lesson_is_listed_and_every_link_leads_somewhere() -> None:
     links = set(re.findall(r"\]\(([^):]+)\)", README))
     opened = [urllib.parse.unquote(path) for path in re.findall(r"lab(?:/|%2F)tree[^)`]+", README)]
     # The copy that Binder's postBuild makes.
-    assert opened == ["lab/tree/overlaylab-course/00-start-here.ipynb"] * 2
+    assert opened == ["lab/tree/overlaylab-course/00-start.ipynb"] * 2
     links |= {path.replace("lab/tree/overlaylab-course", "notebooks") for path in opened}
     assert [link for link in links if not (ROOT / link).exists()] == []
     lessons = {f"notebooks/{path.name}" for path in (ROOT / "notebooks").glob("*.ipynb")}
