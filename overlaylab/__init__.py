@@ -25,10 +25,17 @@ def __getattr__(name: str) -> object:
 
 
 def load_ipython_extension(ipython: object) -> None:
-    """Called by ``%load_ext overlaylab``: make ``%overlay`` and ``%%overlay`` known."""
+    """Called by ``%load_ext overlaylab``: make ``%overlay``, ``%%overlay``, ``%%predict`` known."""
     from .jupyter.magics import register
 
-    register(ipython, _progress)
+    register(ipython, _progress, _predict)
+
+
+def _predict(line: str, cell: str) -> object:
+    """Ask what a cell did before showing it; see :mod:`.course.practice.prediction`."""
+    from .course.practice.prediction import ask
+
+    return ask(line, cell)
 
 
 def _progress(file: str | None) -> object:

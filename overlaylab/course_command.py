@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from .errors import CourseRefused
+from .handout import handout
 from .merging import merge, parse
 
 _ORIGINALS = ".overlaylab"
@@ -26,11 +27,15 @@ _NEEDED = ("anywidget", "graphviz", "ipykernel", "ipywidgets", "jupyterlab")
 
 
 def lessons() -> dict[str, bytes]:
-    """The course's files, name → content, the first lesson first."""
+    """The course's files as a learner gets them, name → content, the first lesson first."""
     installed = _HERE / "notebooks"
     place = installed if installed.is_dir() else _HERE.parent / "notebooks"  # in a checkout
     found = sorted(path for path in place.iterdir() if path.is_file())
-    return {path.name: path.read_bytes() for path in found if not path.name.startswith(".")}
+    return {
+        path.name: handout(path.read_bytes()) if path.suffix == ".ipynb" else path.read_bytes()
+        for path in found
+        if not path.name.startswith(".")
+    }
 
 
 def copy(directory: Path, *, update: bool = False) -> Iterator[str]:

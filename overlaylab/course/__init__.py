@@ -12,7 +12,7 @@ from .own import solution as own_solution
 from .practice import record
 from .practice.exercises import Exercise, exercise
 from .practice.image_exercises import ImageExercise
-from .practice.prediction import happened, predict
+from .practice.older import happened, predict
 from .practice.quiz import quiz
 
 __all__ = [

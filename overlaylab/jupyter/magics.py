@@ -23,6 +23,7 @@ from ..linux.sandbox import hidden
 from ..overlay import Overlay
 from ..text import Table
 from . import explore, timeline
+from .cells import Shown
 
 #: What ``%overlay`` can show, and what of it takes a path or a layer's name.
 COMMANDS = (
@@ -176,6 +177,8 @@ def _unquoted(word: str) -> str:
 def _show_sentence(
     shell: Any, kind: type[BaseException], error: BaseException, traceback: Any, **_: object
 ) -> list[str] | None:
+    if isinstance(error, Shown):
+        return []
     lines = [f"{kind.__name__}: {error}"]
     if isinstance(error, NameError):
         if traceback.tb_next is None or traceback.tb_next.tb_next is not None:
@@ -218,7 +221,11 @@ def complete(line: str) -> list[str]:
         return []
 
 
-def register(ipython: Any, progress: Callable[[str | None], object]) -> None:
+def register(
+    ipython: Any,
+    progress: Callable[[str | None], object],
+    predict: Callable[[str, str], object],
+) -> None:
     """Make the magics, and the completion of their arguments, known to `ipython`.
 
     Our own errors in Python cells are shown as what they are, a sentence; ``%tb`` still shows
@@ -228,6 +235,7 @@ def register(ipython: Any, progress: Callable[[str | None], object]) -> None:
         ipython: the shell.
         progress: what ``%overlay progress`` shows; it is given the name of a file, or None. The
             course has it, which is built on this and not known here.
+        predict: what ``%%predict`` does with its line and cell; the course has it, too.
     """
     global _progress
     _progress = progress
@@ -236,7 +244,8 @@ def register(ipython: Any, progress: Callable[[str | None], object]) -> None:
     if isinstance(connection, str) and os.path.isabs(connection):
         hidden.add(os.path.dirname(connection))
     ipython.register_magics(OverlayMagics)
-    ipython.set_custom_exc((OverlaylabError, ShellStopped, NameError), _show_sentence)
+    ipython.register_magic_function(predict, "cell", "predict")
+    ipython.set_custom_exc((OverlaylabError, ShellStopped, NameError, Shown), _show_sentence)
 
     def matcher(context: Any) -> dict[str, object]:
         line = context.text_until_cursor.lstrip()

@@ -90,7 +90,7 @@ def test_it_has_three_exercises_and_a_quiz_and_asks_before_it_runs(path: Path) -
     assert sum("exercise(" in source for source in sources) >= 3
     assert sum('quiz("' in source for source in sources) == 1
     assert any(
-        source.lstrip().startswith("predict(") or "\npredict(" in source for source in sources
+        source.startswith("%%predict ") or "predict(" in source for source in sources
     )
 
 

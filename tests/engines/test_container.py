@@ -24,7 +24,7 @@ from overlaylab.backends import probe
 from ..helpers import LESSONS, ROOT, locked
 from .conftest import Docker, no_engine
 
-LESSON = "01-one-view.ipynb"
+LESSON = "01-merged.ipynb"
 
 #: The base of the test. The packages are in it, so that a build needs no mirror of Debian.
 SUITE, PYTHON = "bookworm", "3.11.2"

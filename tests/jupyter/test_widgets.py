@@ -9,7 +9,7 @@ import ipywidgets
 import pytest
 
 from overlaylab import Image, Lab, Overlay
-from overlaylab.course.practice.prediction import happened, predict
+from overlaylab.course.practice.older import happened, predict
 from overlaylab.errors import NotShown
 from overlaylab.jupyter import explore, timeline
 from overlaylab.jupyter.widgets.explorer import Explorer

@@ -1,11 +1,12 @@
-"""Exercises of lesson 03, watch a copy-up."""
+"""Predictions and exercises of lesson 03, watch a copy-up."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ...layer import Layer
 from ...overlay import Overlay
+from ..practice.contents import Outcome
 from ..practice.exercises import Task
 from .states import holds_data, kinds, missing, text_differs, untouched
 
@@ -27,6 +28,22 @@ def _count(overlay: Overlay, kind: str) -> int:
     """How many entries of that kind upper has, listed by ``changes`` or not."""
     return sum(entry.kind == kind for _, entry in Layer(overlay.upper).walk())
 
+
+def _found(overlay: Overlay) -> set[str]:
+    return {path for path, _ in Layer(overlay.upper).walk()}
+
+
+OUTCOMES: Mapping[str, Outcome] = {
+    "append": lambda web: f"{(web.upper / _LOG).stat().st_size:,} bytes",
+    "again": lambda web, first_copy: "b" if (web.upper / _LOG).stat().st_ino == first_copy else "a",
+    "opened": lambda desk: "b" if _found(desk) else "a",
+    "six": lambda hands, names: str(len(_found(hands) & set(names))),
+    "way": lambda tree: {1: "a", 4: "b"}.get(len(_found(tree)), "c"),
+    "kept": lambda result: "a" if "no" in repr(result).split() else "b",
+    "emptied": lambda web: "a" if (web.upper / "var/log/old.log").stat().st_size else "b",
+    "names": lambda plan: (plan.merged / "tuesday").read_text().strip(),
+    "clock": lambda result: result.strip(),
+}
 
 TASKS = [
     Task(

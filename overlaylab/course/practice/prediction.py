@@ -1,89 +1,173 @@
-"""Predict, run, compare: a question that is answered before the cell that answers it."""
+"""Predict, run, compare: a cell that shows what it did once the question above it is answered.
+
+The answers of a prediction, and what is said of each, are in the lesson's TOML file. What happened
+is found out on the real stack, by a function in the ``OUTCOMES`` of the lesson's module.
+"""
 
 from __future__ import annotations
 
-import ipywidgets
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from ...jupyter.widgets.picture import Widget, escaped, note
+import ipywidgets
+from IPython import get_ipython
+
+from ...backends.probe import choose
+from ...errors import OverlaylabError
+from ...jupyter.cells import Ran, run
+from ...jupyter.widgets.choices import Choices, lettered
+from ...jupyter.widgets.picture import Widget
 from ...text import Table
+from . import contents
+
+
+@dataclass(frozen=True)
+class Answers:
+    """The answers to a question, one of them right.
+
+    Attributes:
+        name: lesson and name of the prediction, ``"03.append"``.
+        words: the answers, in the order in which they are shown.
+        says: what is said of each: the idea behind it, and what in the outputs speaks for or
+            against it.
+        right: the number of the right one, from 0.
+        needs: what a machine needs to show it, for those that not every machine can; or ``""``.
+    """
+
+    name: str
+    words: tuple[str, ...]
+    says: tuple[str, ...]
+    right: int
+    needs: str = ""
+
+    @property
+    def unfolds(self) -> str:
+        """The class of the prose that explains it, in a learner's copy."""
+        return f"answer-{self.name.replace('.', '-')}"
 
 
 class Prediction(Widget):
-    """A question's possible answers, one of which can be chosen.
+    """A question's answers. What the cell showed appears when one is chosen.
 
     Args:
-        choices: the answers; none for a question that is answered freely.
+        asked: the answers.
+        ran: the cell that has run.
+        actual: what happened, in the words of an answer; None if this machine cannot show it.
     """
 
-    def __init__(self, choices: tuple[str, ...]) -> None:
-        self._choices = choices
-        self._verdict = note()
-        if choices:
-            self._answer = ipywidgets.RadioButtons(
-                options=choices, value=None, layout={"width": "max-content"}
-            )
-        else:
-            self._answer = ipywidgets.Text(placeholder="your prediction")
-        super().__init__([self._answer, self._verdict])
+    def __init__(self, asked: Answers, ran: Ran, actual: str | None) -> None:
+        self._asked, self._ran, self._actual = asked, ran, actual
+        self._choices = Choices.of(
+            asked.words, "What do you predict? The cell shows it then.", unfolds=asked.unfolds
+        )
+        self._choices.on_choice(self.choose)
+        self._shown = ipywidgets.Output()
+        super().__init__([self._choices, self._shown])
+
+    def choose(self, letter: str) -> None:
+        """Choose an answer: say what is behind it, and show what the cell has shown.
+
+        Args:
+            letter: ``"a"``, ``"b"``, …
+        """
+        words, says = self._asked.words, self._asked.says
+        chosen = [one for one, _ in lettered(words)].index(letter)
+        actual = words[self._asked.right] if self._actual is None else self._actual
+        happened = words.index(actual) if actual in words else None
+        right = chosen == happened
+        said = [f"{'✓ Right.' if right else '✗'} {says[chosen]}", self._happened()]
+        if happened is None:
+            said[0] = _NOT_AS_IN_THE_LESSON
+        elif not right:
+            said.append(says[happened])
+        marks = {letter: right}
+        if happened is not None:
+            marks[lettered(words)[happened][0]] = True
+        self._choices.marks, self._choices.says, self._choices.closed = marks, said, True
+        if self._actual is not None:
+            self._shown.outputs = tuple(self._ran.outputs())
 
     @property
-    def answer(self) -> str | None:
-        """What was chosen or typed; None for nothing."""
-        return self._answer.value or None
+    def said(self) -> list[str]:
+        """What was said of the answer that was chosen, a paragraph each; nothing before."""
+        return list(self._choices.says)
+
+    def _happened(self) -> str:
+        if self._actual is not None:
+            return f"What happened: {self._actual}"
+        right = self._asked.words[self._asked.right]
+        return f"This machine cannot show it: it needs {self._asked.needs}. On Linux: {right}"
 
     def face(self) -> dict[str, str]:
-        """The choices, a line each."""
-        rows = [(f"{chr(ord('a') + n)})", choice) for n, choice in enumerate(self._choices)]
-        return {"text/plain": repr(Table(rows, empty="What do you predict?"))}
-
-    def compare(self, actual: str) -> str:
-        """Tell whoever predicted something what happened.
-
-        Returns:
-            A sentence; ``""`` if nothing was predicted.
-        """
-        self._answer.disabled = True
-        if self.answer is None:
-            return ""
-        right = self.answer.split() == actual.split()
-        verdict = "as you predicted" if right else f"you predicted: {self.answer}"
-        sign = "✓" if right else "✗"
-        self._verdict.value = f"<p>{sign} What happened: {escaped(actual)} ({escaped(verdict)})</p>"
-        return verdict
+        """The answers, what the cell showed, and what happened: for a page without a kernel."""
+        words = self._asked.words
+        rows = Table([(f"{letter})", one) for letter, one in lettered(words)])
+        shown = self._ran.words() if self._actual is not None else ""
+        return {"text/plain": "\n\n".join(filter(None, [repr(rows), shown, self._happened()]))}
 
 
-class Outcome:
-    """What happened, beside what was predicted.
-
-    A comparison of outputs sees the same whether or not somebody predicted something: only
-    what happened is in a notebook that ran by itself.
-    """
-
-    def __init__(self, actual: str, verdict: str) -> None:
-        self._words = f"what happened: {actual}" + (f"\n{verdict}" if verdict else "")
-
-    def __repr__(self) -> str:
-        return self._words
+_NOT_AS_IN_THE_LESSON = (
+    "None of the answers is what happened: the stack is not as the lesson has it here. "
+    "Run the lesson again from its beginning (Run → Restart Kernel and Run All Cells)."
+)
 
 
-_latest: list[Prediction] = []
-
-
-def predict(*choices: str) -> Prediction:
-    """Show the possible answers to a question. Decide, then run the next cell.
+def answers(name: str) -> Answers:
+    """The answers of a prediction.
 
     Args:
-        choices: the answers, in any order; none for a free answer.
+        name: lesson and name, ``"03.append"``.
+
+    Raises:
+        OverlaylabError: there is no such prediction.
     """
-    _latest[:] = [Prediction(choices)]
-    return _latest[0]
+    lesson, _, slug = name.partition(".")
+    known = contents.text(lesson).get("predictions", {}) if lesson in contents.lessons() else {}
+    if slug not in known:
+        names = ", ".join(f"{lesson}.{one}" for one in known) or "none in that lesson"
+        raise OverlaylabError(f"There is no prediction {name!r}: there are {names}.")
+    given = dict(known[slug])
+    right, needs = given.pop("right"), given.pop("needs", "")
+    words, says = zip(*given.values(), strict=True)
+    return Answers(name, words, says, list(given).index(right), needs)
 
 
-def happened(actual: object) -> Outcome:
-    """Say what happened, and compare it with the latest prediction.
+def ask(line: str, cell: str) -> Prediction:
+    """Run a cell, and ask what it did: ``%%predict 03.append``.
 
     Args:
-        actual: what happened, in the words of the right choice.
+        line: the name of the prediction.
+        cell: what is run. What it shows is seen when an answer is chosen.
+
+    Raises:
+        OverlaylabError: there is no such prediction, or the cells above have not run.
+        Shown: the cell failed; its error is on the page.
     """
-    text = str(actual)
-    return Outcome(text, _latest[0].compare(text) if _latest else "")
+    shell: Any = get_ipython()
+    asked = answers(line.strip())
+    ran = run(shell, cell)
+    if ran.failed and not asked.needs:
+        ran.replay()
+    stand_in = choose().backend.name == "emulated"
+    actual = None if ran.failed else _actual(asked, ran, shell.user_ns)
+    if asked.needs and stand_in and actual != asked.words[asked.right]:
+        actual = None
+    return Prediction(asked, ran, actual)
+
+
+def _actual(asked: Answers, ran: Ran, names: Mapping[str, object]) -> str:
+    """What happened, found out on the stacks of the notebook."""
+    lesson, _, slug = asked.name.partition(".")
+    outcome = contents.lesson(lesson).OUTCOMES[slug]
+    known = {**names, "result": ran.value, "output": ran.words()}
+    wanted = list(inspect.signature(outcome).parameters)
+    missing = [name for name in wanted if name not in known]
+    if missing:
+        raise OverlaylabError(
+            f"This question is about {', '.join(missing)}, which the cells above make: run the "
+            "cells above first (Run → Run All Above)."
+        )
+    happened = str(outcome(*(known[name] for name in wanted)))
+    return dict(lettered(asked.words)).get(happened, happened)
