@@ -139,7 +139,7 @@ def judged_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 def test_the_solution_passes(name: str, judged_by: str) -> None:
     mine = written()
     mine.done -= {TASKS[name].name}
-    assert repr(exercise(name).check(mine, cases=40)) == "done"
+    assert exercise(name).check(mine, cases=40).done
     assert TASKS[name].name in mine.done
 
 

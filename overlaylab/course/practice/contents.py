@@ -1,8 +1,8 @@
 """The lessons, found by their numbers.
 
 Each has a module with its tasks and the outcomes of its predictions, which is built on this room,
-and a TOML file with its title, the facts that it shows first, the answers of its predictions, and
-the questions of its quiz.
+and a TOML file with its title, the facts that it shows first, the answers of its predictions, what
+its exercises have shown when they are done, and the questions of its quiz.
 """
 
 from __future__ import annotations
@@ -35,5 +35,5 @@ def lesson(number: str) -> ModuleType:
 
 
 def text(number: str) -> dict[str, Any]:
-    """``title``, ``facts`` (heading → number → words), ``predictions`` and ``questions``."""
+    """``title``, ``facts`` (heading → number → words), ``predictions``, ``exercises``, …"""
     return tomllib.loads((files(_ROOM) / f"lesson{number}.toml").read_text())

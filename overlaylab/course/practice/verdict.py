@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 
-from . import record
+from . import contents, record
 
 
 @dataclass(frozen=True)
@@ -14,20 +14,27 @@ class Verdict:
 
     Attributes:
         done: is the exercise solved?
-        hint: what to look at, if it is not.
+        hint: what to look at, if it is not; what it has shown, if it is.
     """
 
     done: bool
     hint: str = ""
 
     def __repr__(self) -> str:
-        return "done" if self.done else f"not yet: {self.hint}"
+        says = "done" if self.done else "not yet"
+        return f"{says}: {self.hint}" if self.hint else says
 
 
 def passed(name: str) -> Verdict:
-    """The verdict on an exercise that is solved; it is noted in the learner's record."""
+    """The verdict on an exercise that is solved; it is noted in the learner's record.
+
+    It says what the exercise has shown, and a short way to do it where there is one.
+    """
     record.add(name)
-    return Verdict(True)
+    lesson, _, number = name.partition(".")
+    given = contents.text(lesson).get("exercises", {}).get(number, {})
+    said = str(given.get("shown", ""))
+    return Verdict(True, f"{said}\nA short way: {given['short']}" if "short" in given else said)
 
 
 class Solution(str):
