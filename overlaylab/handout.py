@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 
-_FOLDED = """<details class="answer-{name}"><summary>What happened, and why</summary>
+_FOLDED = """<details class="answer-{name}"><summary>{summary}</summary>
 
 {prose}
 
@@ -23,14 +23,15 @@ def handout(content: bytes) -> bytes:
         content: a notebook of the course, as JSON.
     """
     notebook = json.loads(content)
-    asked = ""
+    asked, summary = "", ""
     for cell in notebook["cells"]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "code":
             cell["outputs"], cell["execution_count"] = [], None
-            found = re.match(r"%%predict (\S+)", source)
-            asked = found[1].replace(".", "-") if found else asked
+            if found := re.match(r"%%predict (\S+)", source):
+                asked, summary = found[1].replace(".", "-"), "What happened, and why"
         elif "answer" in cell["metadata"].get("tags", ()):
-            folded = _FOLDED.format(name=asked, prose=source)
+            folded = _FOLDED.format(name=asked, summary=summary, prose=source)
             cell["source"] = folded.splitlines(keepends=True)
+            summary = "More about it"
     return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()

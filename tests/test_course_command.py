@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from overlaylab import Image, Lab, course_command
 from overlaylab.__main__ import main
 from overlaylab.errors import CourseRefused
+from overlaylab.handout import handout
 from overlaylab.merging import merge, parse
 
 from .helpers import ROOT, lacking, tree
@@ -86,7 +87,9 @@ def test_a_copy_is_what_the_package_has(tmp_path: Path) -> None:
     copied = {path.name: path.read_bytes() for path in (tmp_path / "new/place").glob("[!.]*")}
     assert said == [f"The course is in {tmp_path}/new/place: {len(copied)} files."]
     assert copied == {
-        path.name: path.read_bytes() for path in (ROOT / "notebooks").iterdir() if path.is_file()
+        path.name: handout(path.read_bytes()) if path.suffix == ".ipynb" else path.read_bytes()
+        for path in (ROOT / "notebooks").iterdir()
+        if path.is_file()
     }
     assert next(iter(course_command.lessons())) == "00-start.ipynb"
 

@@ -26,7 +26,9 @@ import nbformat
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from ..helpers import NOTEBOOKS, ROOT, eventually, lacking
+from overlaylab import course_command
+
+from ..helpers import LESSONS, ROOT, eventually, lacking
 
 #: Where the pictures of a run are kept, for whoever wants to look at them.
 SCREENSHOTS = ROOT / "build" / "screenshots"
@@ -89,6 +91,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
         "JUPYTER_DATA_DIR": str(home / "data"),
         "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_CONFIG_PATH": str(Path(course_command.__file__).parent / "jupyter" / "config"),
         "IPYTHONDIR": str(home / "ipython"),
     }
     url = f"http://127.0.0.1:{port}"
@@ -153,6 +156,10 @@ class Lab:
         assert eventually(lambda: self.server.has_kernel(f"{self.directory.name}/{name}"), 60)
         self.until_idle()
 
+    def take_with_outputs(self, lesson: str) -> None:
+        """Have that lesson as the course has it, for readers."""
+        shutil.copy(next(path for path in LESSONS if path.name.startswith(lesson)), self.directory)
+
     def _choose_settings(self, theme: str) -> None:
         directory = self.server.settings / "@jupyterlab" / "apputils-extension"
         directory.mkdir(parents=True, exist_ok=True)
@@ -207,12 +214,12 @@ class Lab:
 
 @pytest.fixture
 def lab_page(browser: Browser, server: Server) -> Iterator[Lab]:
-    """A page with its own copy of the lessons, for JupyterLab saves what it shows now and then.
+    """A page with a learner's copy of the lessons, for JupyterLab saves what it shows now and then.
 
     An error in the page's console fails the test, and so does a strange host.
     """
     directory = server.root / f"course-{secrets.token_hex(4)}"
-    shutil.copytree(NOTEBOOKS, directory, ignore=shutil.ignore_patterns(".ipynb_checkpoints"))
+    list(course_command.copy(directory))
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
     lab = Lab(context.new_page(), server, directory)
     host = urlsplit(server.url).netloc

@@ -11,7 +11,7 @@ from .conftest import Lab
 
 SETUP = """
 from overlaylab import Image, Lab
-from overlaylab.course import explore, predict, timeline
+from overlaylab.course import explore, quiz, timeline
 lab = Lab("widgets")
 base = lab.layer("base", {"etc/motd": "base", "etc/hosts": "localhost", "usr/bin/sh": "x" * 99})
 web = lab.mount("web", lower=[base])
@@ -21,8 +21,9 @@ WIDGETS = (
     "explorer = explore(web)\nexplorer.ask('etc/motd')\nexplorer",
     "timeline(web)",
     "explore(Image.from_layers([base, web.commit('work')]))",
-    "predict('one', 'another')",
-    "predict()",
+    "%%predict 03.six\nnames, hands = ['a'], web",
+    "asked = _\nasked.choose('a')\nasked",
+    "quiz('03')",
     "web.diagram()",
 )
 

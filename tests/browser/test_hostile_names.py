@@ -12,7 +12,9 @@ from .conftest import Lab
 
 SETUP = """
 from overlaylab import Image, Lab
-from overlaylab.course import explore, happened, predict, timeline
+from overlaylab.course import explore, timeline
+from overlaylab.course.practice.prediction import Answers, Prediction
+from overlaylab.jupyter.cells import run
 names = nasty_names()
 lab = Lab("hostile")
 base = lab.layer("base", dict.fromkeys(names[::2], "x" * 5))
@@ -26,8 +28,8 @@ CELLS = (
     "web.sh('rm -- *script*')\ntimeline(web)",
     "explore(Image.from_layers([base, web.commit('work')], created_by=names[:2]))",
     "web.diagram(*names[:200])",
-    "predict(*names[:100])",
-    "happened(names[1])",
+    "asked = Answers('03.append', (*names[:100],), (*names[100:200],), 1)\n"
+    "ran = run(get_ipython(), 'print(names[2])')\nPrediction(asked, ran, names[1])",
     "web.history",
 )
 
@@ -47,6 +49,10 @@ def test_nothing_in_a_name_is_executed(lab_page: Lab, write_notebook: Callable[.
         lab_page.cell(source.splitlines()[-1]).scroll_into_view_if_needed()
         lab_page.page.wait_for_timeout(100)
     # Move over the names and choose some of them, as a reader would.
+    question = lab_page.cell("Prediction(asked")
+    question.scroll_into_view_if_needed()
+    question.get_by_role("group").get_by_role("button").first.click()
+    expect(question.get_by_role("status").locator("p")).to_have_count(3)
     for number in range(0, 100, 10):
         pictures.first.locator(f'[data-cell="h{number}"]').dispatch_event("click")
     lab_page.until_idle()
@@ -55,3 +61,6 @@ def test_nothing_in_a_name_is_executed(lab_page: Lab, write_notebook: Callable[.
     own = "script, img, iframe, style, foreignObject, [onload], [onerror], [onmouseover]"
     assert lab_page.page.locator(f".overlaylab-picture :is({own})").count() == 0
     assert lab_page.page.locator(f".overlaylab-note :is({own})").count() == 0
+    assert (
+        lab_page.page.locator(f":is(.overlaylab-choices, .overlaylab-says) :is({own})").count() == 0
+    )

@@ -89,9 +89,7 @@ def test_it_has_three_exercises_and_a_quiz_and_asks_before_it_runs(path: Path) -
     sources = [cell.source for cell in cells(path)]
     assert sum("exercise(" in source for source in sources) >= 3
     assert sum('quiz("' in source for source in sources) == 1
-    assert any(
-        source.startswith("%%predict ") or "predict(" in source for source in sources
-    )
+    assert any(source.startswith("%%predict ") or "predict(" in source for source in sources)
 
 
 @each_notebook

@@ -13,6 +13,7 @@ from overlaylab.course.practice.exercises import all_tasks
 from overlaylab.course.practice.overview import export, overview
 from overlaylab.course.practice.quiz import questions
 from overlaylab.errors import OverlaylabError
+from overlaylab.jupyter.widgets.choices import lettered
 
 LESSONS = sorted({name.partition(".")[0] for name in all_tasks()})
 
@@ -119,7 +120,7 @@ def test_a_quiz_is_noted_when_every_answer_is_right():
     one, asked = quiz(lesson), questions(lesson)
     for number, question in enumerate(asked, start=1):
         assert record.read() == {}
-        for letter, (_, hint) in question.lettered():
+        for letter, (_, hint) in lettered(question.choices):
             verdict = one.answer(number, letter)
             assert (verdict.done, verdict.hint) == (not hint, hint)
     assert set(record.read()) == {f"{lesson}.quiz"}
@@ -128,12 +129,18 @@ def test_a_quiz_is_noted_when_every_answer_is_right():
 def test_a_click_on_a_choice_is_an_answer():
     lesson = LESSONS[-1]
     one, asked = quiz(lesson), questions(lesson)
-    hints = [hint for _, hint in asked[0].choices]
-    wrong, right = next(n for n, hint in enumerate(hints) if hint), hints.index("")
-    one.children[1].value = wrong
-    assert "✗" in one.children[2].value
-    one.children[1].value = right
-    assert "✓ right" in one.children[2].value
+    hints = {letter: hint for letter, (_, hint) in lettered(asked[0].choices)}
+    wrong = next(letter for letter, hint in hints.items() if hint)
+    right = next(letter for letter, hint in hints.items() if not hint)
+    choices = one.children[1]
+    choices._handle_custom_msg({"chosen": wrong}, [])
+    assert choices.says == [f"✗ {hints[wrong]}"]
+    assert choices.marks == {wrong: False}
+    choices._handle_custom_msg({"chosen": right}, [])
+    assert choices.says == ["✓ Right."]
+    assert choices.marks == {wrong: False, right: True}
+    choices._handle_custom_msg({"chosen": wrong}, [])
+    assert choices.says == ["✓ Right."], "it is answered"
 
 
 @pytest.mark.parametrize(("number", "letter"), [(0, "a"), (99, "a"), (1, "z"), (1, "")])

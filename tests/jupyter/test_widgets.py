@@ -9,7 +9,7 @@ import ipywidgets
 import pytest
 
 from overlaylab import Image, Lab, Overlay
-from overlaylab.course.practice.older import happened, predict
+from overlaylab.course.practice.quiz import quiz
 from overlaylab.errors import NotShown
 from overlaylab.jupyter import explore, timeline
 from overlaylab.jupyter.widgets.explorer import Explorer
@@ -255,34 +255,6 @@ def test_its_figures_are_the_reports(image: Image):
     assert sum(one.size for one in report.visible_files()) == report.visible_bytes
 
 
-# Predictions
-
-
-def test_what_happened_is_compared_with_what_was_predicted():
-    question = predict("1 byte", "64 MiB")
-    question._answer.value = "1 byte"
-    assert repr(happened("64 MiB")) == "what happened: 64 MiB\nyou predicted: 1 byte"
-    assert "✗" in question._verdict.value
-    assert question._answer.disabled
-
-
-def test_a_right_prediction():
-    question = predict("1 byte", "64 MiB")
-    question._answer.value = "64 MiB"
-    assert repr(happened("64 MiB")) == "what happened: 64 MiB\nas you predicted"
-
-
-def test_a_free_question():
-    question = predict()
-    question._answer.value = " 64  MiB "
-    assert "as you predicted" in repr(happened("64 MiB"))
-
-
-def test_without_a_prediction_only_what_happened_is_said():
-    predict("1", "2")
-    assert repr(happened(2)) == "what happened: 2"
-
-
 # Static faces: what is left without a kernel
 
 
@@ -291,8 +263,7 @@ def test_every_widget_has_a_static_face(web: Overlay, image: Image):
         "explorer": (explore(web), "✕"),
         "time line": (timeline(web), "rm etc/hosts"),
         "image": (explore(image), "reclaimable"),
-        "prediction": (predict("1 byte", "64 MiB"), "a)  1 byte\nb)  64 MiB"),
-        "free question": (predict(), "What do you predict?"),
+        "quiz": (quiz("03"), "1. "),
     }
     for name, (widget, expected) in words.items():
         assert isinstance(widget, ipywidgets.Widget)
@@ -334,10 +305,6 @@ def test_any_name_in_any_widget_stays_text(lab: Lab):
     images = explore(Image.from_layers([base, web.commit("work")], created_by=names[:2]))
     assert tags(images._table.value) <= OURS
     ET.fromstring(images._chart.svg())
-    question = predict(*names[:40])
-    question._answer.value = names[0]
-    happened(names[1])
-    assert tags(question._verdict.value) <= OURS
 
 
 # What is given wrongly

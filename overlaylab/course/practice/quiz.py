@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-
-import ipywidgets
+from functools import partial
 
 from ...errors import OverlaylabError
+from ...jupyter.widgets.choices import Choices, lettered
 from ...jupyter.widgets.picture import Widget, escaped, note
 from . import record
 from .contents import lessons, text
@@ -27,12 +27,8 @@ class Question:
     choices: Sequence[tuple[str, str]]
 
     def __repr__(self) -> str:
-        letters = (f"   {letter}) {choice}" for letter, (choice, _) in self.lettered())
-        return "\n".join([self.ask, *letters])
-
-    def lettered(self) -> list[tuple[str, tuple[str, str]]]:
-        """The choices, each with its letter."""
-        return [(chr(ord("a") + number), one) for number, one in enumerate(self.choices)]
+        rows = (f"   {letter}) {choice}" for letter, (choice, _) in lettered(self.choices))
+        return "\n".join([self.ask, *rows])
 
 
 class Quiz(Widget):
@@ -47,8 +43,19 @@ class Quiz(Widget):
         self._lesson = lesson
         self._questions = questions
         self._right: set[int] = set()
-        self._says = [note() for _ in questions]
-        super().__init__([part for number in range(len(questions)) for part in self._parts(number)])
+        self._asked = [
+            Choices.of([words for words, _ in one.choices], one.ask) for one in questions
+        ]
+        for number, choices in enumerate(self._asked, start=1):
+            choices.on_choice(partial(self.answer, number))
+        rows = zip(enumerate(questions, start=1), self._asked, strict=True)
+        super().__init__(
+            [
+                part
+                for (number, one), choices in rows
+                for part in (note(f"<p>{number}. {escaped(one.ask)}</p>"), choices)
+            ]
+        )
 
     def face(self) -> dict[str, str]:
         """The questions with their choices."""
@@ -67,30 +74,19 @@ class Quiz(Widget):
         """
         if not 1 <= number <= len(self._questions):
             raise OverlaylabError(f"There is no question {number}: 1 to {len(self._questions)}.")
-        choices = dict(self._questions[number - 1].lettered())
+        choices = dict(lettered(self._questions[number - 1].choices))
         if letter not in choices:
             raise OverlaylabError(f"Question {number} has no {letter!r}: {', '.join(choices)}.")
-        return self._judge(number - 1, choices[letter][1])
-
-    def _judge(self, number: int, hint: str) -> Verdict:
-        verdict = Verdict(not hint, hint)
-        self._says[number].value = f"<p>{'✓ right' if verdict.done else '✗ ' + escaped(hint)}</p>"
-        if verdict.done:
+        hint = choices[letter][1]
+        asked = self._asked[number - 1]
+        asked.marks = {**asked.marks, letter: not hint}
+        asked.says = [f"✗ {hint}" if hint else "✓ Right."]
+        if not hint:
+            asked.closed = True
             self._right.add(number)
             if len(self._right) == len(self._questions):
                 record.add(f"{self._lesson}.quiz")
-        return verdict
-
-    def _parts(self, number: int) -> list[ipywidgets.Widget]:
-        question = self._questions[number]
-        # The hint is the value, and not the choice's text: two choices may have the same text.
-        options = [(choice, place) for place, (choice, _) in enumerate(question.choices)]
-        buttons = ipywidgets.RadioButtons(
-            options=options, value=None, layout={"width": "max-content"}
-        )
-        hints = [hint for _, hint in question.choices]
-        buttons.observe(lambda change: self._judge(number, hints[change["new"]]), "value")
-        return [note(f"<p>{number + 1}. {escaped(question.ask)}</p>"), buttons, self._says[number]]
+        return Verdict(not hint, hint)
 
 
 def quiz(number: str) -> Quiz:

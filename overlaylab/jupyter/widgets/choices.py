@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import anywidget
 import traitlets
 
 from ...text import printable
 from .picture import HERE
+
+T = TypeVar("T")
 
 
 class Choices(anywidget.AnyWidget):  # type: ignore[misc]
@@ -38,7 +41,7 @@ class Choices(anywidget.AnyWidget):  # type: ignore[misc]
         choices = [(letter, printable(one)) for letter, one in lettered(words)]
         return cls(choices=choices, label=label, unfolds=unfolds)
 
-    def on_choice(self, act: Callable[[str], None]) -> None:
+    def on_choice(self, act: Callable[[str], object]) -> None:
         """Call `act` with the letter that is chosen."""
 
         def received(_: object, content: dict[str, str], __: object) -> None:
@@ -49,6 +52,6 @@ class Choices(anywidget.AnyWidget):  # type: ignore[misc]
         self.on_msg(received)
 
 
-def lettered(words: Sequence[str]) -> list[tuple[str, str]]:
-    """Each of the `words` with its letter, from a."""
-    return [(chr(ord("a") + number), one) for number, one in enumerate(words)]
+def lettered(answers: Sequence[T]) -> list[tuple[str, T]]:
+    """Each of the `answers` with its letter, from a."""
+    return [(chr(ord("a") + number), one) for number, one in enumerate(answers)]

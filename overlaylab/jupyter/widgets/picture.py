@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import anywidget
 import ipywidgets
 import traitlets
+from IPython import get_ipython
 
 from ...draw.picture import Diagram
+from ...draw.theme import dark_rules
 from ...draw.words import cell_words
 from ...text import printable
 
 HERE = Path(__file__).parent
+#: How JupyterLab says that its theme is dark.
+_DARK = 'body[data-jp-theme-light="false"]'
 
 
 class Picture(anywidget.AnyWidget):  # type: ignore[misc]
@@ -30,7 +34,9 @@ class Picture(anywidget.AnyWidget):  # type: ignore[misc]
     """
 
     _esm = HERE / "picture.js"
-    _css = HERE / "picture.css"
+    _css = (HERE / "picture.css").read_text() + (
+        f"{_DARK} .overlaylab-picture {{ {dark_rules()} }}\n"
+    )
     svg = traitlets.Unicode("").tag(sync=True)
     words = traitlets.Unicode("").tag(sync=True)
     labels = traitlets.Dict({}).tag(sync=True)
@@ -67,15 +73,28 @@ def _labels(diagram: Diagram) -> dict[str, str]:
     for column, path in enumerate(grid.paths):
         labels[f"h{column}"] = path
         for band, (name, _) in enumerate(grid.bands):
-            labels[f"c{band}_{column}"] = f"{path} in {name}: {cell_words(grid, band, column)}"
+            words = f"{path} in {name}: {cell_words(grid, band, column)}"
+            if answering := grid.bands[band][1][column].answered_by:
+                words += f", from {grid.bands[answering][0]}"
+            labels[f"c{band}_{column}"] = words
     return labels
 
 
 class Widget(ipywidgets.VBox):  # type: ignore[misc]
     """A widget with a static face: the picture and the words that remain without a kernel.
 
-    Whoever opens the notebook without one (GitHub, nbviewer, an HTML export) sees these.
+    Whoever opens the notebook without one (GitHub, nbviewer, an HTML export) sees these. Jupyter
+    shows the widget as it was when the notebook was saved, and that is said below it.
+
+    Args:
+        children: the widgets that it consists of, from the top down.
     """
+
+    def __init__(self, children: Sequence[ipywidgets.Widget]) -> None:
+        style = ipywidgets.HTML(f"<style>{_WITHOUT_KERNEL}</style>", layout={"display": "none"})
+        super().__init__([*children, style])
+        self.add_class("overlaylab-widget")
+        _close_older(self)
 
     def face(self) -> dict[str, str]:
         """The static face: text, and a picture if there is one."""
@@ -83,6 +102,43 @@ class Widget(ipywidgets.VBox):  # type: ignore[misc]
 
     def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, Any]:
         return {**super()._repr_mimebundle_(**kwargs), **self.face()}
+
+
+#: Notebook cell → the run of it that made widgets last, and these.
+_made: dict[str, tuple[str, list[Widget]]] = {}
+
+
+def _close_older(widget: Widget) -> None:
+    """Close what an earlier run of this cell made: a notebook is saved with all that is open."""
+    parent = getattr(get_ipython(), "parent_header", {})
+    cell, run = parent.get("metadata", {}).get("cellId"), parent.get("header", {}).get("msg_id")
+    if cell is None:
+        return
+    before, widgets = _made.get(cell, (run, []))
+    if before != run:
+        for one in widgets:
+            _close(one)
+        widgets = []
+    _made[cell] = (run, [*widgets, widget])
+
+
+def _close(widget: ipywidgets.Widget) -> None:
+    for value in widget.trait_values().values():
+        for part in value if isinstance(value, tuple) else (value,):
+            if isinstance(part, ipywidgets.Widget):
+                _close(part)
+    widget.close()
+
+
+#: Jupyter puts a red sign at each part of a widget that no kernel answers for.
+_WITHOUT_KERNEL = """
+.overlaylab-widget.jupyter-widgets-disconnected::before,
+.overlaylab-widget .jupyter-widgets-disconnected::before { display: none; }
+.overlaylab-widget.jupyter-widgets-disconnected::after {
+  content: "As it was when this notebook was saved. Run the cell to use it.";
+  color: var(--jp-ui-font-color1, #1f2328); font-size: var(--jp-ui-font-size1, 13px);
+}
+"""
 
 
 def note(words: str = "") -> ipywidgets.HTML:
