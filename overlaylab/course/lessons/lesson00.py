@@ -1,9 +1,30 @@
-"""Exercises of lesson 00, start here."""
+"""Predictions and exercises of lesson 00, start here."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from ...layer import Layer
+from ...overlay import Overlay
+from ..practice.contents import Outcome
 from ..practice.exercises import Task
 from .states import changed_besides, missing, no_file, text, text_differs, untouched
+
+_MIB = 1 << 20
+
+
+def _stored(overlay: Overlay) -> int:
+    """Bytes of all files that an image of these lowers and this upper would have."""
+    layers = [*overlay.lower, Layer(overlay.upper)]
+    return sum(entry.size for layer in layers for _, entry in layer.walk() if entry.kind == "file")
+
+
+OUTCOMES: Mapping[str, Outcome] = {
+    "deleted": lambda first: {0: "a", 20: "b", 40: "c"}.get(
+        _stored(first) // _MIB, f"{_stored(first):,} bytes"
+    ),
+    "changed": lambda base: (base.path / "etc/motd").read_text().strip(),
+}
 
 TASKS = [
     Task(

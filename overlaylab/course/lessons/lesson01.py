@@ -1,8 +1,12 @@
-"""Exercises of lesson 01, see many directories as one."""
+"""Predictions and exercises of lesson 01, see many directories as one."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from ...layer import Layer
 from ...overlay import Overlay
+from ..practice.contents import Outcome
 from ..practice.exercises import Task
 from .states import changed_besides, missing, no_file, text, text_differs, touched, untouched
 
@@ -24,6 +28,45 @@ def _layer_was_changed(overlay: Overlay) -> bool:
     files = [layer.path / _MOTD for layer in overlay.lower]
     return [file.read_text() for file in files if file.is_file()] != ["base\n"]
 
+
+def _listing(web: Overlay) -> str:
+    return " ".join(sorted(entry.name for entry in (web.merged / "etc").iterdir()))
+
+
+def _data(mixed: Overlay) -> str:
+    place = mixed.merged / "data"
+    return "a" if place.is_file() else "b" if place.is_dir() else "c"
+
+
+def _reading(web: Overlay) -> str:
+    found = dict(Layer(web.upper).walk())
+    files = {path for path, entry in found.items() if entry.kind != "directory"}
+    read = {
+        f"{name}/{file.name}" for name in ("etc", "bin") for file in (web.merged / name).iterdir()
+    }
+    if files:
+        return "a" if files == read else f"upper holds {', '.join(sorted(files))}"
+    return "c" if found else "b"
+
+
+def _other(other: Overlay) -> str:
+    return (text(other, _MOTD) or "b").strip()
+
+
+def _write(view: Overlay) -> str:
+    if any((layer.path / "etc/new").exists() for layer in view.lower):
+        return "b"
+    return "c" if (view.merged / "etc/new").exists() else "a"
+
+
+OUTCOMES: Mapping[str, Outcome] = {
+    "motd": lambda web: " and ".join((web.merged / _MOTD).read_text().splitlines()),
+    "listing": _listing,
+    "data": _data,
+    "reading": _reading,
+    "other": _other,
+    "write": _write,
+}
 
 TASKS = [
     Task(
@@ -72,16 +115,18 @@ TASKS = [
             ),
             (
                 lambda overlay: _second(overlay) is overlay,
-                "there is only one container yet: mount the same layers a second time.",
+                "there is only one container yet: mount the same layers a second time, in ex3.lab.",
             ),
             (
                 _other_layers,
-                "the second container stands on other layers, or in another order: it needs the "
-                "same lower=[…] as the first, and an upper of its own.",
+                "the second container stands on other layers, or in another order. Run the cell "
+                "with exercise(…) to begin again, and give it those of the first: their names, in "
+                "quotation marks.",
             ),
             (
                 lambda overlay: not _second(overlay).writable,
-                "the second container has no upper, so nothing can be written in it.",
+                "the second container has no upper, so nothing can be written in it: run the "
+                "cell with exercise(…) to begin again.",
             ),
             (text_differs(_MOTD, "one"), "etc/motd of the first container does not say: one"),
             (

@@ -1,9 +1,41 @@
-"""Exercises of lesson 02, find out which layer answers."""
+"""Predictions and exercises of lesson 02, find out which layer answers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from ...overlay import Overlay
+from ..practice.contents import Outcome
 from ..practice.exercises import Task
-from .states import changed_besides, missing, no_file, present, text_differs, touched, untouched
+from .states import (
+    changed_besides,
+    missing,
+    no_file,
+    present,
+    text,
+    text_differs,
+    touched,
+    untouched,
+)
+
+_CONF = "etc/app.conf"
+
+
+def _conf(web: Overlay) -> str:
+    found = text(web, _CONF)
+    return "c" if found is None else f"{found.strip()}, from {web.lookup(_CONF).answer}"
+
+
+def _middle(final: Overlay) -> str:
+    found = text(final, _CONF)
+    return "c" if found is None else {"port 8080": "a", "debug": "b"}.get(found.strip(), found)
+
+
+OUTCOMES: Mapping[str, Outcome] = {
+    "conf": _conf,
+    "archive": lambda stack: "b" if (stack.merged / "data/archive/2019").exists() else "a",
+    "middle": _middle,
+}
 
 TASKS = [
     Task(
@@ -17,13 +49,14 @@ TASKS = [
             (untouched, "there is no answer.txt yet."),
             (
                 changed_besides("answer.txt"),
-                "upper holds more than answer.txt: run the cell with exercise(…) to begin again.",
+                "upper holds more than answer.txt, which belongs in the top directory: run the "
+                "cell with exercise(…) to begin again.",
             ),
             (no_file("answer.txt"), "answer.txt is not a file: write the name with echo."),
             (
                 text_differs("answer.txt", "app"),
-                "answer.txt names a layer that is not the one: ask %overlay lookup ex1 "
-                "etc/app.conf, and take the one that answers.",
+                "answer.txt names a layer that is not the one, or says more than a name: ask "
+                "%overlay lookup ex1 etc/app.conf, and write the name of the one that answers.",
             ),
         ],
         solution="echo app > answer.txt",
@@ -39,7 +72,10 @@ TASKS = [
                 "very name wins over the whiteout.",
             ),
             (no_file("etc/issue"), "etc/issue is there, but it is not a regular file."),
-            (text_differs("etc/issue", "welcome"), "etc/issue does not say what base says."),
+            (
+                text_differs("etc/issue", "welcome"),
+                "etc/issue does not say what base says: the picture has its text.",
+            ),
         ],
         solution="echo welcome > etc/issue",
     ),
