@@ -11,7 +11,7 @@ from typing import Literal, NamedTuple
 from .layer import Entry, Layer, Stored, read_entry
 from .linux import xattrs
 from .lookup import Place, descend, top
-from .text import Table, printable, size_text
+from .text import Table, Tabular, printable, size_text
 
 ChangeKind = Literal["added", "copied-up", "whiteout", "opaque", "metadata", "redirect"]
 
@@ -20,10 +20,11 @@ class Change(NamedTuple):
     """One thing an upperdir says about a path.
 
     Attributes:
-        kind: ``"added"`` (only in upper), ``"copied-up"`` (also below), ``"whiteout"`` (hides
-            a path below), ``"opaque"`` (a directory that hides all below it), ``"metadata"``
-            (copied up without its data) or ``"redirect"`` (a renamed directory that points
-            below).
+        kind: ``"added"`` (only in upper), ``"copied-up"`` (in upper, and also below: copied up,
+            or made new over what was deleted, which nothing was copied for), ``"whiteout"``
+            (hides a path below), ``"opaque"`` (a directory that hides all below it),
+            ``"metadata"`` (copied up without its data) or ``"redirect"`` (a renamed directory
+            that points below).
         path: relative to the root of merged, with ``/``.
         size: the bytes of a file in upper; 0 for everything else.
     """
@@ -37,8 +38,8 @@ class Change(NamedTuple):
         return self.kind, printable(self.path), size_text(self.size) if self.size else ""
 
 
-class Changes(list[Change]):
-    """A list of changes, printed a line each.
+class Changes(Tabular, list[Change]):
+    """A list of changes, shown a line each.
 
     Attributes:
         stored (int): for all changes of an upper, the bytes of all files in it. Sizes do not
@@ -47,8 +48,8 @@ class Changes(list[Change]):
 
     stored = 0
 
-    def __repr__(self) -> str:
-        return repr(Table([change.row() for change in self], empty="no changes"))
+    def _table(self) -> Table:
+        return Table([change.row() for change in self], empty="no changes")
 
 
 def moved(before: Sequence[Change], after: Sequence[Change]) -> tuple[Changes, list[str]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .changes import Change, moved, moved_rows
 from .layer import Layer
-from .text import Table, printable, shortened
+from .text import Table, Tabular, printable, shortened
 from .trees import copy_tree, remove_tree
 
 #: An upper with more changes is not kept, and of more steps the first are forgotten.
@@ -35,8 +35,8 @@ class Step:
     upper: Layer | None = field(repr=False)
 
 
-class History(list[Step]):
-    """The steps of an overlay, the oldest first; printed with what each moved in upper.
+class History(Tabular, list[Step]):
+    """The steps of an overlay, the oldest first; shown with what each moved in upper.
 
     Args:
         directory: where sketches are kept; it is made when it is needed.
@@ -76,7 +76,7 @@ class History(list[Step]):
                 remove_tree(str(path))
             return None
 
-    def __repr__(self) -> str:
+    def _table(self) -> Table:
         rows: list[tuple[str, ...]] = []
         before: Sequence[Change] = ()
         for number, step in enumerate(self):
@@ -84,7 +84,7 @@ class History(list[Step]):
             first, rest = (f"{number}", _one_line(step.what)), ("", "")
             rows += [(*(rest if n else first), *move) for n, move in enumerate(moves)]
             before = step.changes
-        return repr(Table(rows))
+        return Table(rows)
 
 
 def _one_line(script: str) -> str:

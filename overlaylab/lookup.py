@@ -8,6 +8,7 @@ to an opaque one or to something that is no directory (Documentation/filesystems
 
 from __future__ import annotations
 
+import html
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -184,9 +185,18 @@ class Lookup:
             role = f"hidden by {printable(self.because)}"
         return role + (f", as {printable(one.at)}" if one.found and one.at != self.path else "")
 
+    def _table(self) -> Table:
+        return Table(
+            [(printable(one.layer), one.found or "–", self.role_of(one)) for one in self.asked]
+        )
+
     def __repr__(self) -> str:
-        rows = [("  " + one.layer, one.found or "–", self.role_of(one)) for one in self.asked]
-        return f"{printable(self.path)}\n{Table(rows)!r}"
+        lines = repr(self._table()).splitlines()
+        return "\n".join([printable(self.path), *(f"  {line}" for line in lines)])
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        words = f"<p>{html.escape(printable(self.path))}</p>{self._table().html()}"
+        return {"text/plain": repr(self), "text/html": words}
 
 
 def lookup(layers: Sequence[Layer], path: str) -> Lookup:

@@ -39,8 +39,8 @@ def diagrams(
 ) -> list[tuple[Step, Diagram]]:
     """Draw every step of a history that has a sketch.
 
-    All have the same columns, so that they can be laid on one another, and each marks what
-    changed since the one before.
+    All have one layout, so that they can be laid on one another, and each marks what changed
+    and what was hidden since the one before.
 
     Args:
         history: its sketches have to be there still.
@@ -57,7 +57,10 @@ def diagrams(
     stacks = [Stack("", [upper, *lowers], writable=True) for _, upper in sketches]
     grids = [read_grid(stack, columns) for stack in stacks]
     marked = [now.since(before) for before, now in zip(grids[:1] + grids, grids, strict=False)]
-    return [(step, Diagram(grid)) for (step, _), grid in zip(sketches, marked, strict=True)]
+    return [
+        (step, Diagram(grid, series=marked))
+        for (step, _), grid in zip(sketches, marked, strict=True)
+    ]
 
 
 def all_columns(
@@ -150,11 +153,12 @@ def _column(stack: Stack, path: str) -> _Read:
                 source = below[0] + 2  # beneath the bands of merged and upper
         cells.append(_cell(layer, asked.at, entry, asked, mark, source))
     seen = next((cell for cell in cells if cell.state != "absent"), None)
-    visible = seen if seen and seen.state == "visible" else None
-    merged = Cell(visible.text, "visible") if visible else Cell("", "absent")
+    text = seen.text if seen and seen.state == "visible" else None
     if stack.merged is not None:
         now = stack.merged.entry(path)
-        merged = Cell(_text(stack.merged, path, now), "visible") if now else Cell("", "absent")
+        text = _text(stack.merged, path, now) if now else None
+    band = 0 if found.answering is None else found.answering + 1  # beneath the band of merged
+    merged = Cell("", "absent") if text is None else Cell(text, "visible", answered_by=band)
     directory = any(asked.found in ("directory", "opaque directory") for asked in found.asked)
     return printable(path) + ("/" if directory else ""), [merged, *cells], found
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+#: Characters of a cell that stay on one line, such as those of a size.
+_SHORT = 12
 _UNITS = (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10))
 
 
@@ -51,15 +54,17 @@ def listed(names: Collection[str], none: str) -> str:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text in columns; printing it is all it can do.
+    """Rows of text in columns; being shown is all it can do.
 
     Attributes:
         rows: the cells of each row, as many in each.
         empty: what to print when there are none.
+        headed: is the first row a heading?
     """
 
     rows: Sequence[Sequence[str]]
     empty: str = ""
+    headed: bool = False
 
     def __repr__(self) -> str:
         if not self.rows:
@@ -70,3 +75,41 @@ class Table:
             for row in self.rows
         )
         return "\n".join(line.rstrip() for line in lines)
+
+    def html(self) -> str:
+        """The same for a page: long cells wrap, and what is still wider scrolls in itself.
+
+        The styles are in the elements: JupyterLab takes others away before a notebook is trusted.
+        """
+        rows = []
+        for number, row in enumerate(self.rows):
+            name = "th" if self.headed and number == 0 else "td"
+            cells = "".join(
+                f'<{name} style="text-align:left;vertical-align:top;'
+                f'white-space:{"pre" if len(cell) <= _SHORT else "pre-wrap"}">'
+                f"{html.escape(printable(cell))}</{name}>"
+                for cell in row
+            )
+            rows.append(f"<tr>{cells}</tr>")
+        if not rows:
+            return f"<p>{html.escape(self.empty)}</p>"
+        return (
+            '<div style="overflow-x:auto"><table style="margin-left:0">'
+            f"{''.join(rows)}</table></div>"
+        )
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return {"text/plain": repr(self), **({"text/html": self.html()} if self.rows else {})}
+
+
+class Tabular:
+    """Something that is shown as a table."""
+
+    def _table(self) -> Table:
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        return repr(self._table())
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        return self._table()._repr_mimebundle_()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from overlaylab import Lab, Overlay, history
+from overlaylab.draw.picture import Diagram
 from overlaylab.errors import ShellTimeout
 from overlaylab.pictures import diagrams
 
@@ -133,20 +135,47 @@ def test_the_pictures_of_all_steps_have_the_same_columns(web: Overlay):
     assert len({tuple(name for name, _ in grid.bands) for grid in pictures}) == 1
 
 
-def test_a_picture_marks_what_its_step_changed(web: Overlay):
+def test_a_picture_marks_what_its_step_changed_and_what_it_hid(web: Overlay):
+    """What is below never changes."""
     web.sh("rm etc/motd")
     web.sh("ls")
+    web.sh("echo new > etc/motd")
     marked = [
         {
-            (name, path)
+            (name, path): cell.news
             for name, cells in picture.grid.bands
             for path, cell in zip(picture.grid.paths, cells, strict=True)
-            if cell.changed
+            if cell.news
         }
         for _, picture in diagrams(web.history, web.lower)
     ]
-    motd = {(name, "etc/motd") for name in ("merged", "upper", "base")}
-    assert marked == [set(), motd, set()]
+    changed = {("merged", "etc/motd"): "changed", ("upper", "etc/motd"): "changed"}
+    assert marked == [{}, {**changed, ("base", "etc/motd"): "now hidden"}, {}, changed]
+
+
+def test_what_was_copied_up_is_hidden_below_and_not_changed(web: Overlay):
+    web.sh("echo more >> etc/motd")
+    *_, (_, picture) = diagrams(web.history, web.lower)
+    *_, base = repr(picture).split("\n( )")[0].splitlines()
+    assert "(base)  ◦" in base
+    assert "•" not in base
+    assert "◦ now hidden" in repr(picture)
+
+
+def places(picture: Diagram) -> dict[str, tuple[str, str]]:
+    """Where everything stands in a picture, and how wide; but halos and numbers come and go."""
+    nodes = re.findall(r'\t(\w+) \[.*pos="(.*?)".* width=([0-9.]+)', picture.source)
+    return {name: (pos, width) for name, pos, width in nodes if not re.match(r"[ax]|l\d", name)}
+
+
+def test_the_pictures_of_all_steps_have_one_layout(web: Overlay):
+    """So that what moves from one to the next is what happened."""
+    web.sh("echo a much longer text > etc/motd")
+    web.sh("rm etc/motd")
+    web.sh("rm -r etc; mkdir etc; touch etc/another-name")
+    first, *others = (places(picture) for _, picture in diagrams(web.history, web.lower))
+    assert first.keys() >= {"b0", "n0", "c1_0", "h0", "legend"}
+    assert all(other == first for other in others)
 
 
 def test_a_picture_of_the_past_is_what_the_picture_was_then(web: Overlay):

@@ -311,6 +311,7 @@ def test_the_picture_follows_a_redirect(renamed: Overlay):
         "app      dir      ·            ·         3         (dir)   ·\n"
         "base     dir      (1)          (2)       ·         (dir)   100 B\n"
         "( ) hidden   ↑ copied up from   ✕ whiteout   ~ metadata only   ↷ renamed, points below"
+        "   · nothing here   – not there for a process"
     )
     assert {"moved/", "moved/a"} <= set(renamed.diagram().grid.paths)
     assert ("moved/", "points to dir") in renamed.tree("upper").rows

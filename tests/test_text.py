@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from xml.etree import ElementTree
 
 import pytest
 
 from overlaylab.text import Table, listed, printable, size_text
+
+from .nasty import nasty_names
 
 
 @pytest.mark.parametrize(
@@ -56,3 +59,33 @@ def test_tables_are_aligned_and_have_no_trailing_blanks():
 
 def test_an_empty_table_says_what_it_is_told_to():
     assert repr(Table([], empty="nothing")) == "nothing"
+
+
+def cells(page: str) -> list[list[tuple[str, str]]]:
+    """The element and the text of each cell; the page has to be well-formed, and a table alone."""
+    (table,) = ElementTree.fromstring(page)
+    return [[(cell.tag, cell.text or "") for cell in row] for row in table]
+
+
+def test_a_table_has_the_same_cells_on_a_page():
+    table = Table([("name", "size"), ("a  b", "7 B")], headed=True)
+    assert cells(table.html()) == [
+        [("th", "name"), ("th", "size")],
+        [("td", "a  b"), ("td", "7 B")],
+    ]
+    bundle = table._repr_mimebundle_()
+    assert bundle == {"text/plain": repr(table), "text/html": table.html()}
+
+
+def test_an_empty_table_is_a_sentence_on_a_page():
+    table = Table([], empty="nothing & nobody")
+    assert table.html() == "<p>nothing &amp; nobody</p>"
+    assert table._repr_mimebundle_() == {"text/plain": "nothing & nobody"}
+
+
+def test_any_name_in_a_table_stays_text_on_a_page():
+    names = nasty_names()
+    page = Table([(name, printable(name)) for name in names]).html()
+    assert [[text for _, text in row] for row in cells(page)] == [
+        [printable(name)] * 2 for name in names
+    ]

@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..text import Table
-from .chart import INK, text_at
+from .chart import text_at
 from .figure import face
+from .theme import LIGHT
 
 _PLOT_WIDTH, _PLOT_HEIGHT, _MARGIN = 420, 220, 48
 #: Colours, each with a pattern of its own.
-_LINES = (("#0b5fa5", ""), ("#57606a", "6 4"), ("#a31f18", "2 3"))
+_LINES = ((LIGHT.probe, ""), (LIGHT.faint, "6 4"), (LIGHT.alert, "2 3"))
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,8 @@ class Curve:
         y_scale = _PLOT_HEIGHT / (highest or 1)
         bottom, right = _MARGIN + _PLOT_HEIGHT, _MARGIN + _PLOT_WIDTH
         parts = [
-            f'<path d="M{_MARGIN} {_MARGIN}V{bottom}H{right}" fill="none" stroke="{INK}"/>',
+            f'<path class="axis" d="M{_MARGIN} {_MARGIN}V{bottom}H{right}" fill="none" '
+            f'stroke="{LIGHT.ink}"/>',
             text_at(8, _MARGIN - 16, f"{highest:.0f} {self.unit}"),
             text_at(right + 24, bottom + 18, self.across),
         ]
@@ -56,13 +58,12 @@ class Curve:
             colour, dashes = _LINES[number % len(_LINES)]
             places = [(_MARGIN + x * x_scale, bottom - y * y_scale) for x, y in line]
             way = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+            dots = (f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3"/>' for x, y in places)
             parts.append(
-                f'<polyline points="{way}" fill="none" stroke="{colour}" stroke-width="2" '
-                f'stroke-dasharray="{dashes}"/>'
+                f'<g class="curve line{number % len(_LINES)}" fill="{colour}" stroke="{colour}">'
+                f'<polyline points="{way}" fill="none" stroke-width="2" '
+                f'stroke-dasharray="{dashes}"/>{"".join(dots)}</g>'
             )
-            parts += [
-                f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3" fill="{colour}"/>' for x, y in places
-            ]
             if line:
                 x, y = places[-1]
                 parts.append(text_at(x + 8, y - 6, f"{name}, {line[-1][1]:.0f} {self.unit}"))
@@ -71,7 +72,8 @@ class Curve:
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{alternative}" '
             f'width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
-            f'<rect width="100%" height="100%" fill="white"/>{"".join(parts)}</svg>'
+            f'<rect width="100%" height="100%" class="paper" fill="{LIGHT.paper}"/>'
+            f"{''.join(parts)}</svg>"
         )
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -11,6 +10,7 @@ from ..lookup import Lookup
 from .fold import Column
 
 State = Literal["absent", "visible", "hidden", "whiteout", "folded"]
+News = Literal["", "changed", "now hidden"]
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,16 @@ class Cell:
             hidden is hidden) or ``"folded"`` (several paths, and `text` says how many).
         mark: ``"opaque"``, ``"added"``, ``"metadata"``, ``"redirect"`` or ``""``.
         source: the number of the band that a copied-up file came from; 0 if it did not.
-        changed: is this what the step that is drawn has changed?
+        answered_by: of a cell of merged, the number of the band whose entry it shows; 0 elsewhere.
+        news: what the step that is drawn did to it.
     """
 
     text: str
     state: State
     mark: str = ""
     source: int = 0
-    changed: bool = False
+    answered_by: int = field(default=0, compare=False)
+    news: News = ""
 
 
 @dataclass(frozen=True)
@@ -63,30 +65,43 @@ class Grid:
         return replace(self, bands=bands)
 
     def since(self, before: Grid) -> Grid:
-        """This grid, with the cells marked that differ from those of `before`.
+        """This grid, with the cells marked that are not as in `before`.
 
-        Both have to be about the same columns and bands.
+        Both have to be about the same columns and bands, with an upper, and one view above it.
         """
         bands = [
             (
                 name,
-                [replace(cell, changed=cell != old) for cell, old in zip(cells, olds, strict=True)],
+                [
+                    replace(cell, news=_news(band, cell, old))
+                    for cell, old in zip(cells, olds, strict=True)
+                ],
             )
-            for (name, cells), (_, olds) in zip(self.bands, before.bands, strict=True)
+            for band, ((name, cells), (_, olds)) in enumerate(
+                zip(self.bands, before.bands, strict=True)
+            )
         ]
         return replace(self, bands=bands)
 
 
-def marks_used(cells: Iterable[Cell]) -> Set[str]:
-    """Which of hidden, copied up, added, whiteout, opaque, metadata, redirect and changed occur."""
-    return set(
-        itertools.chain.from_iterable(
-            (
-                cell.state,
-                cell.mark,
-                "copied up" if cell.source else "",
-                "changed" if cell.changed else "",
-            )
-            for cell in cells
-        )
-    )
+def _news(band: int, now: Cell, before: Cell) -> News:
+    if band > 1:  # a lower never changes: what is done above can only hide what it has
+        return "now hidden" if now.state == "hidden" != before.state else ""
+    return "changed" if now != before else ""
+
+
+def signs_used(grids: Iterable[Grid]) -> Set[str]:
+    """Which signs occur: states, marks, what a step did, "copied up", "nothing" and "unseen"."""
+    return {
+        sign
+        for grid in grids
+        for band, (_, cells) in enumerate(grid.bands)
+        for cell in cells
+        for sign in (cell.state, cell.mark, cell.news, _more(cell, view=band < grid.views))
+    }
+
+
+def _more(cell: Cell, *, view: bool) -> str:
+    if cell.state == "absent":
+        return "unseen" if view else "nothing"
+    return "copied up" if cell.source else ""

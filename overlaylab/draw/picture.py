@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from .figure import face
 from .grid import Grid
 from .words import in_words
@@ -15,11 +17,14 @@ class Diagram:
     Attributes:
         grid (Grid): what is drawn.
         caption (str): what stands below the picture; the words are the same without it.
+        series (Sequence[Grid]): what is shown in its place at other times, about the same columns
+            and bands: the pictures of all of them have one layout.
     """
 
-    def __init__(self, grid: Grid, caption: str = "") -> None:
+    def __init__(self, grid: Grid, caption: str = "", series: Sequence[Grid] = ()) -> None:
         self.grid = grid
         self.caption = caption
+        self.series = series
 
     def __repr__(self) -> str:
         return in_words(self.grid)
@@ -29,7 +34,7 @@ class Diagram:
         """The picture in Graphviz's DOT language."""
         from .svg import dot_source
 
-        return dot_source(self.grid)
+        return dot_source(self.grid, self.series)
 
     def svg(self) -> str | None:
         """The picture as an ``<svg>`` element; None where there is no Graphviz to draw it."""

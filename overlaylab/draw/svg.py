@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import html
+import itertools
 import os
 import re
 import shutil
@@ -17,27 +18,25 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..lookup import Lookup
 from ..text import printable
 from .fold import Column
 from .grid import Cell, Grid
+from .theme import LIGHT, LOWERS
 from .words import cell_words, legend
 
 if TYPE_CHECKING:
     import graphviz
 
 _POINT = 1 / 72
-_BAND, _CELL, _HEAD = 46, 28, 22  # heights
-_GAP, _LANE, _PROBE = 12, 16, 22  # between cells; where arrows go up; where a look-up goes down
+_BAND, _CELL, _HEAD, _LINE = 46, 28, 22, 17  # heights
+_LANE, _PROBE = 16, 24  # between cells: where arrows go up; where a look-up goes down
+_BADGE, _STOP = 13, 14  # a layer's number beside its name; a stop of the look-up
 _CHARACTER = 7.2
 #: Characters of a name that are drawn; the words beside the picture have all of it.
 _LONGEST = 36
-
-#: Text has a contrast of 4.5 or more on every ground (WCAG 2.2, 1.4.3); the colours of bands
-#: and marks differ for colour-blind eyes too (after Okabe and Ito).
-INK, FAINT, ALERT, PROBE = "#1f2328", "#57606a", "#a31f18", "#0b5fa5"
-MERGED, UPPER, LOWER, PAPER, CHANGED = "#e1ecfb", "#fdf0cc", "#eceff2", "#ffffff", "#ffe08a"
-DIRECTORY = "#f6f8fa"
-
+#: The legend may be as wide as this where the picture is not.
+_LEGEND = 420
 
 #: What the uppers are called; two of them where somebody's own overlayfs stands beside another.
 _UPPERS = ("upper", "kernel's upper", "your upper")
@@ -52,41 +51,41 @@ class _Span(NamedTuple):
     last: int
 
 
-def dot_source(grid: Grid) -> str:
-    """The picture in the DOT language, with a position for everything."""
-    return str(_Picture(grid).draw().source)
+def dot_source(grid: Grid, series: Sequence[Grid] = ()) -> str:
+    """The picture in the DOT language, with a position for everything.
+
+    Args:
+        grid: what to draw.
+        series: grids about the same columns and bands, whose pictures get the same layout.
+    """
+    return str(_Picture(grid, series or [grid]).draw().source)
 
 
 class _Picture:
     """Where everything goes, and the graph that it goes into."""
 
-    def __init__(self, grid: Grid) -> None:
+    def __init__(self, grid: Grid, series: Sequence[Grid]) -> None:
         import graphviz
 
         self._escape = graphviz.escape
         self._grid = grid
-        self._names = [_leaf_name(*pair) for pair in zip(grid.columns, grid.paths, strict=True)]
+        self._series = series
         columns = [_directories(column) for column in grid.columns]
         self._spans = list(_spans(columns, 0, len(columns), 0, 0))
         self._levels = max((span.level + 1 for span in self._spans), default=0)
-        self._probed = next(
-            (
-                number
-                for number, column in enumerate(grid.columns)
-                if grid.probe is not None and not column.folded and column.path == grid.probe.path
-            ),
-            None,
-        )
-        self._left = max((_width(_clip(name)) for name, _ in grid.bands), default=0) + 24
+        # Do the boxes of merged say which layer answers?
+        self._numbered = any(cell.answered_by for one in series for cell in _cells(one))
+        self._left = max((_width(_clip(name)) for name, _ in grid.bands), default=0) + 40
         self._widths = self._column_widths()
-        self._starts = [self._left + self._lead(0)]
-        for column, width in enumerate(self._widths):
-            self._starts.append(self._starts[-1] + width + _LANE + _GAP + self._lead(column + 1))
-        self._right = self._starts[-1]
+        # Room for a look-up is kept before every column, so that none moves when one is drawn.
+        self._starts = [self._left + _PROBE]
+        for width in self._widths:
+            self._starts.append(self._starts[-1] + width + _LANE + _PROBE)
+        self._right = self._starts[-1] - _PROBE
         self._graph = graphviz.Digraph(
             engine="neato",
             graph_attr={
-                "bgcolor": PAPER,
+                "bgcolor": LIGHT.paper,
                 "pad": "0.1",
                 "splines": "line",
                 "outputorder": "nodesfirst",
@@ -94,15 +93,15 @@ class _Picture:
             node_attr={
                 "fontname": "Helvetica",
                 "fontsize": "12",
-                "fontcolor": INK,
+                "fontcolor": LIGHT.ink,
                 "fixedsize": "true",
                 # A plain entry of a layer:
                 "shape": "box",
                 "style": "filled,rounded",
-                "color": INK,
-                "fillcolor": PAPER,
+                "color": LIGHT.ink,
+                "fillcolor": LIGHT.paper,
             },
-            edge_attr={"color": INK, "arrowsize": "0.7"},
+            edge_attr={"color": LIGHT.ink, "arrowsize": "0.7"},
         )
 
     def draw(self) -> graphviz.Digraph:
@@ -113,32 +112,23 @@ class _Picture:
             for column, cell in enumerate(cells):
                 if cell.source:
                     self._draw_copy_up(band, column, cell.source)
-        if self._probed is not None:
-            self._draw_probe(self._probed)
-        if signs := legend(self._grid):
-            y = self._height(len(self._grid.bands)) + 8
-            width = _width(signs) + 24
-            self._words("legend", width / 2, y, width, signs)
+        for column, about in enumerate(self._grid.columns):
+            probe = self._grid.probe
+            if probe is not None and not about.folded and about.path == probe.path:
+                self._draw_probe(column, probe)
+        self._draw_legend()
         return self._graph
 
-    def _lead(self, column: int) -> int:
-        """The room before a column, for the look-up that goes down beside it."""
-        return _PROBE if column == self._probed else 0
-
     def _column_widths(self) -> list[float]:
-        bands = range(len(self._grid.bands))
         widths = [
-            max(_width(name), 42, *(_width(self._label(band, n)) for band in bands)) + 16
-            for n, name in enumerate(self._names)
+            max(42, *(_width(words) for grid in self._series for words in _column(grid, n))) + 16
+            for n in range(len(self._grid.columns))
         ]
         for span in reversed(self._spans):
-            between = (span.last - span.first) * (_LANE + _GAP)
+            between = (span.last - span.first) * (_LANE + _PROBE)
             missing = _width(span.label) + 12 - sum(widths[span.first : span.last + 1]) - between
             widths[span.last] += max(0, missing)
         return widths
-
-    def _label(self, band: int, column: int) -> str:
-        return _clip(cell_words(self._grid, band, column))
 
     def _height(self, band: int) -> float:
         return -(band + 1) * _BAND
@@ -174,22 +164,20 @@ class _Picture:
                 _HEAD - 3,
                 label=span.label,
                 style="filled",
-                color=FAINT,
-                fillcolor=DIRECTORY,
+                color=LIGHT.faint,
+                fillcolor=LIGHT.directory,
                 penwidth="0.5",
                 **{"class": "directory"},
             )
-        for column, name in enumerate(self._names):
+        for column in range(len(self._grid.columns)):
+            name, *_ = _column(self._grid, column)
             look = {"id": f"h{column}", "class": "heading"}
             self._words(look["id"], self._middle(column), 0, self._widths[column], name, **look)
 
     def _draw_band(self, band: int, name: str, cells: Sequence[Cell]) -> None:
         y = self._height(band)
-        kind, colour = "lower", LOWER
-        if band < self._grid.views:
-            kind, colour = "merged", MERGED
-        elif band < 2 * self._grid.views and name in _UPPERS:
-            kind, colour = "upper", UPPER
+        hue = self._hue(band)
+        colour = getattr(LIGHT, hue)
         self._node(
             f"b{band}",
             self._right / 2,
@@ -200,60 +188,121 @@ class _Picture:
             style="filled",
             color=colour,
             fillcolor=colour,
-            **{"class": f"band {kind}"},
+            **{"class": f"band {hue}"},
         )
-        self._words(f"n{band}", self._left / 2, y, self._left, _clip(name))
+        self._words(f"n{band}", (self._left + _BADGE) / 2, y, self._left, _clip(name))
+        if self._numbered and band >= self._grid.views:
+            self._draw_badge(f"l{band}", 12, y, band)
         for column, cell in enumerate(cells):
             x, width = self._middle(column), self._widths[column]
-            if cell.changed:
-                halo = {"color": CHANGED, "fillcolor": CHANGED, "class": "changed"}
+            if cell.news:
+                halo = _HALOS[cell.news]
                 self._node(f"x{band}_{column}", x, y, width + 10, _BAND - 8, "", **halo)
+            look = _look(cell)
+            if cell.answered_by:
+                hue = self._hue(cell.answered_by)
+                look |= {"class": f"{look['class']} {hue}", "fillcolor": getattr(LIGHT, hue)}
             self._node(
                 f"c{band}_{column}",
                 x,
                 y,
                 width,
                 _CELL,
-                label=self._label(band, column),
+                label=_clip(cell_words(self._grid, band, column)),
                 id=f"c{band}_{column}",
-                **_look(cell),
+                **look,
             )
+            if cell.answered_by:
+                corner = x - width / 2, y + _CELL / 2
+                self._draw_badge(f"l{band}_{column}", *corner, cell.answered_by)
+
+    def _hue(self, band: int) -> str:
+        """What the band's colour is called in the theme."""
+        if band < self._grid.views:
+            return "merged"
+        if band < 2 * self._grid.views and self._grid.bands[band][0] in _UPPERS:
+            return "upper"
+        return LOWERS[band % len(LOWERS)]
+
+    def _draw_badge(self, name: str, x: float, y: float, band: int) -> None:
+        """A layer's number, from the top, for hues alone do not tell the layers apart."""
+        look = {"style": "filled", "fontsize": "9", "class": "badge"}
+        self._node(name, x, y, _BADGE, _BADGE, str(band - self._grid.views + 1), **look)
+
+    def _draw_legend(self) -> None:
+        signs = legend(self._series) + ["number: the layer that answers"] * self._numbered
+        lines: list[str] = []
+        for sign in signs:
+            longer = f"{lines[-1]}   {sign}" if lines else ""
+            if lines and _width(longer) <= max(self._right, _LEGEND):
+                lines[-1] = longer
+            else:
+                lines.append(sign)
+        if not lines:
+            return
+        width, height = max(map(_width, lines)), len(lines) * _LINE
+        y = self._height(len(self._grid.bands)) + 18 - height / 2
+        self._graph.node(
+            "legend",
+            label="".join(rf"{line}\l" for line in lines),  # each begins at the left
+            pos=f"{width / 2 * _POINT:.4f},{y * _POINT:.4f}!",
+            width=f"{width * _POINT:.4f}",
+            height=f"{height * _POINT:.4f}",
+            shape="none",
+            style="solid",
+        )
 
     def _draw_copy_up(self, band: int, column: int, source: int) -> None:
         """An arrow beside the column, from the file to its copy."""
         x = self._starts[column] + self._widths[column] + _LANE / 2
         for corner in (source, band):
             y = self._height(corner)
-            self._node(f"a{corner}_{column}", x, y, 0.1, 0.1, "", shape="point", fillcolor=INK)
+            look = {"shape": "point", "fillcolor": LIGHT.ink}
+            self._node(f"a{corner}_{column}", x, y, 0.1, 0.1, "", **look)
         edge = self._graph.edge
         edge(f"c{source}_{column}", f"a{source}_{column}", arrowhead="none")
         edge(f"a{source}_{column}", f"a{band}_{column}", arrowhead="none")
         edge(f"a{band}_{column}", f"c{band}_{column}")
 
-    def _draw_probe(self, column: int) -> None:
+    def _draw_probe(self, column: int, probe: Lookup) -> None:
         """The look-up as a line with a numbered stop at every layer that is asked."""
-        assert self._grid.probe is not None
-        x = self._starts[column] - _PROBE / 2 - 2
-        look = {"style": "filled", "fontcolor": PROBE, "color": PROBE, "class": "stop"}
+        x = self._starts[column] - _PROBE + _STOP / 2 - 1
+        look = {"style": "filled", "fontcolor": LIGHT.probe, "color": LIGHT.probe, "class": "stop"}
         look |= {"shape": "circle", "fontsize": "9"}
-        line = {"color": PROBE, "class": "probe"}
+        line = {"color": LIGHT.probe, "class": "probe"}
         before = "p0"
-        self._node(before, x, self._height(0), 14, 14, label="?", **look)
+        self._node(before, x, self._height(0), _STOP, _STOP, label="?", **look)
         stops = 0
-        for band, asked in enumerate(self._grid.probe.asked, start=1):
+        for band, asked in enumerate(probe.asked, start=1):
             arrow = _ARROWS.get(asked.role)
             if arrow is None:
                 continue
             stops += 1
-            self._node(f"p{band}", x, self._height(band), 14, 14, label=str(stops), **look)
+            self._node(f"p{band}", x, self._height(band), _STOP, _STOP, label=str(stops), **look)
             self._graph.edge(before, f"p{band}", style="dashed", arrowhead="none", **line)
             if arrow:
                 self._graph.edge(f"p{band}", f"c{band}_{column}", arrowhead=arrow, **line)
             before = f"p{band}"
 
 
+#: Around a box, what a step did to it.
+_HALOS: dict[str, dict[str, str]] = {
+    "changed": {"color": LIGHT.changed, "fillcolor": LIGHT.changed, "class": "changed"},
+    "now hidden": {"style": "dashed,bold", "color": LIGHT.faint, "class": "now-hidden"},
+}
 #: How a look-up meets a layer that is asked: an answer, a part of it, a stop; or nothing.
 _ARROWS = {"answers": "normal", "merges": "odot", "data": "odot", "hides": "tee", "nothing": ""}
+
+
+def _cells(grid: Grid) -> Iterator[Cell]:
+    return itertools.chain.from_iterable(cells for _, cells in grid.bands)
+
+
+def _column(grid: Grid, number: int) -> list[str]:
+    """What is written in a column, its heading first."""
+    bands = range(len(grid.bands))
+    heading = _leaf_name(grid.columns[number], grid.paths[number])
+    return [heading, *(_clip(cell_words(grid, band, number)) for band in bands)]
 
 
 def _directories(column: Column) -> list[str]:
@@ -310,13 +359,15 @@ def _look(cell: Cell) -> dict[str, str]:
     if cell.text == "dir":
         look |= {"shape": "folder", "style": shape}
     if cell.state == "absent":
-        look |= {"shape": "none", "style": "solid", "fontcolor": FAINT}
+        look |= {"shape": "none", "style": "solid", "fontcolor": LIGHT.faint}
     elif cell.state == "folded":
-        look |= {"shape": "box3d", "style": "filled", "color": FAINT}
+        look |= {"shape": "box3d", "style": "filled", "color": LIGHT.faint}
     elif cell.state == "hidden":
-        look |= {"style": shape.replace("filled", "dashed"), "color": FAINT, "fontcolor": FAINT}
+        look |= {"style": shape.replace("filled", "dashed"), "color": LIGHT.faint}
+        look |= {"fontcolor": LIGHT.faint}
     elif cell.state == "whiteout":
-        look |= {"shape": "octagon", "style": "filled,bold", "color": ALERT, "fontcolor": ALERT}
+        look |= {"shape": "octagon", "style": "filled,bold"}
+        look |= {"color": LIGHT.alert, "fontcolor": LIGHT.alert}
     elif cell.mark == "opaque":
         look |= {"shape": "box", "style": "filled,bold", "peripheries": "2"}
     elif cell.mark == "metadata":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from .grid import Grid, marks_used
+from collections.abc import Iterable
+
+from .grid import Grid, signs_used
 
 _LEGEND = {
     "hidden": "( ) hidden",
@@ -13,9 +15,13 @@ _LEGEND = {
     "metadata": "~ metadata only",
     "redirect": "↷ renamed, points below",
     "changed": "• changed in this step",
+    "now hidden": "◦ now hidden",
+    "nothing": "· nothing here",
+    "unseen": "– not there for a process",
 }
 
 _SIGNS = {"opaque": "  ⊘", "metadata": "  ~", "redirect": "  ↷", "added": "  +"}
+_NEWS = {"": "", "changed": "  •", "now hidden": "  ◦"}
 
 
 def in_words(grid: Grid) -> str:
@@ -28,16 +34,16 @@ def in_words(grid: Grid) -> str:
         "   ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in rows
     ]
-    lines += filter(None, [legend(grid)])
+    lines += filter(None, ["   ".join(legend([grid]))])
     if grid.probe is not None:
         lines += ["", repr(grid.probe)]
     return "\n".join(lines)
 
 
-def legend(grid: Grid) -> str:
-    """The signs that occur in the grid, explained; ``""`` if none does."""
-    used = marks_used(cell for _, cells in grid.bands for cell in cells)
-    return "   ".join(text for sign, text in _LEGEND.items() if sign in used)
+def legend(grids: Iterable[Grid]) -> list[str]:
+    """The signs that occur in the grids, each with what it means."""
+    used = signs_used(grids)
+    return [text for sign, text in _LEGEND.items() if sign in used]
 
 
 def cell_words(grid: Grid, band: int, column: int) -> str:
@@ -51,4 +57,4 @@ def cell_words(grid: Grid, band: int, column: int) -> str:
             text += f"  ↑{grid.bands[cell.source][0]}"
         if cell.state == "hidden":
             text = f"({text})"
-    return text + ("  •" if cell.changed else "")
+    return text + _NEWS[cell.news]

@@ -29,7 +29,7 @@ from ..lab import Lab
 from ..layer import Content, Layer, Stored, make_directories, write_content
 from ..linux.sandbox import Limits, Root
 from ..overlay import Overlay
-from ..text import Table, printable, shortened, size_text
+from ..text import Table, Tabular, printable, shortened, size_text
 from ..trees import copy_attributes, copy_entry, remove_tree
 from .blob import Blob, Json, decompress
 from .dockerfile import Instruction, expand, json_list, parse, words
@@ -65,7 +65,7 @@ class BuildStep:
 
 
 @dataclass(frozen=True, repr=False)
-class Build:
+class Build(Tabular):
     """A build that went through.
 
     Attributes:
@@ -78,12 +78,12 @@ class Build:
     layers: list[Layer]
     steps: list[BuildStep]
 
-    def __repr__(self) -> str:
+    def _table(self) -> Table:
         rows = []
         for number, step in enumerate(self.steps, 1):
             instruction = shortened(printable(step.instruction), _WIDTH)
             rows.append((str(number), instruction, step.note))
-        return repr(Table(rows))
+        return Table(rows)
 
 
 @dataclass

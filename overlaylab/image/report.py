@@ -6,6 +6,7 @@ The layers are put on one another by their tars' entries alone. Nothing is unpac
 from __future__ import annotations
 
 import functools
+import html
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,8 +28,8 @@ _ADVICE = {
     "deleted": "delete it in the RUN that makes it, or build in another stage",
     "made opaque": "empty the directory in the RUN that fills it",
     "replaced": "write it once, in its last form; a file that changes often belongs in a volume",
-    "stored again": "give it its mode and owner when it is written (COPY --chmod, --chown), and "
-    "open it for reading only",
+    "stored again": "give it its mode, owner, time, name and links in the instruction that writes "
+    "it (COPY --chmod, --chown), and open it for reading only afterwards",
     "gave way": "choose another name for what came later",
     "twice in one layer": "make the archive again, with each path once",
 }
@@ -82,8 +83,8 @@ class Reclaimable(StoredFile):
     Attributes:
         hidden_by: the layer that hides it.
         how: in a word or two: ``"deleted"``, ``"made opaque"``, ``"replaced"``,
-            ``"stored again"`` (with the same size, as after chmod), ``"gave way"`` (to an entry
-            of another kind) or ``"twice in one layer"``.
+            ``"stored again"`` (with the same size, as after chmod or ln), ``"gave way"`` (to an
+            entry of another kind) or ``"twice in one layer"``.
         instruction: what made the layer that hides it.
     """
 
@@ -98,7 +99,7 @@ class Reclaimable(StoredFile):
             "deleted": "deletes it, and a deletion is only a mark",
             "made opaque": "empties its directory, and that is only a mark",
             "replaced": "has a file of another size in its place",
-            "stored again": "stores it again with the same size, as chmod, chown and touch do",
+            "stored again": "stores it again with the same size, as chmod, chown, touch and ln do",
             "gave way": "has an entry of another kind in its place",
             "twice in one layer": "has the path twice",
         }[self.how]
@@ -165,7 +166,8 @@ class Report:
         ]
         return sorted(found, key=lambda one: (-one.size, one.path))
 
-    def __repr__(self) -> str:
+    def _tables(self) -> tuple[Table, Table]:
+        """What each layer does, and the sums."""
         rows = [("layer", "stores", "new files", "changed", "hides below", "made by")]
         for one in self.layers:
             added = _counted(one.added, one.added_bytes)
@@ -178,17 +180,32 @@ class Report:
             ("visible", size_text(self.visible_bytes)),
             ("reclaimable", size_text(self.reclaimable_bytes)),
         ]
-        parts = [repr(Table(rows)), repr(Table(sums))]
-        lines = [
-            f"{printable(one.path)}  {size_text(one.size)}\n"
-            f"    {one.reason}\n    To avoid it: {one.advice}."
+        return Table(rows, headed=True), Table(sums)
+
+    def _advised(self) -> list[list[str]]:
+        """The largest reclaimable files, some lines about each, and how many more there are."""
+        found = [
+            [
+                f"{printable(one.path)}  {size_text(one.size)}",
+                printable(one.reason),
+                f"To avoid it: {one.advice}.",
+            ]
             for one in self.reclaimable[:_PRINTED]
         ]
         more = len(self.reclaimable) - _PRINTED
         if more > 0:
             rest = sum(one.size for one in self.reclaimable[_PRINTED:])
-            lines.append(f"… and {more:,} more paths, {size_text(rest)}")
-        return "\n\n".join([*parts, "\n".join(lines)] if lines else parts)
+            found.append([f"… and {more:,} more paths, {size_text(rest)}"])
+        return found
+
+    def __repr__(self) -> str:
+        lines = "\n".join("\n    ".join(about) for about in self._advised())
+        return "\n\n".join(filter(None, [*map(repr, self._tables()), lines]))
+
+    def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
+        lines = ["<br>".join(map(html.escape, about)) for about in self._advised()]
+        parts = [*(table.html() for table in self._tables()), *(f"<p>{one}</p>" for one in lines)]
+        return {"text/plain": repr(self), "text/html": "".join(parts)}
 
     def to_json(self) -> Json:
         """The same for a program."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import base64
 import html
 import os
+import re
 import shutil
 import sys
 import sysconfig
 import xml.etree.ElementTree as ET
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -60,7 +62,7 @@ merged   edited         sh       –            hi
 upper    edited  ↑app   ·        ✕            hi  +
 app      (app)          ·        ·            ·
 base     (base)         sh       (dir)        ·
-( ) hidden   ↑ copied up from   + added   ✕ whiteout
+( ) hidden   ↑ copied up from   + added   ✕ whiteout   · nothing here   – not there for a process
 """
     )
 
@@ -74,7 +76,7 @@ merged   sh       edited         hi        –
 upper    ·        edited  ↑app   hi  +     ✕
 app      ·        (app)          ·         ·
 base     sh       (base)         ·         (dir)
-( ) hidden   ↑ copied up from   + added   ✕ whiteout
+( ) hidden   ↑ copied up from   + added   ✕ whiteout   · nothing here   – not there for a process
 """
     )
 
@@ -130,7 +132,7 @@ def test_what_an_opaque_directory_hides_is_hidden(lab: Lab):
 merged   dir      –         x
 upper    dir  ⊘   ·         x  +
 base     (dir)    (1)       ·
-( ) hidden   + added   ⊘ opaque
+( ) hidden   + added   ⊘ opaque   · nothing here   – not there for a process
 """
     )
 
@@ -148,7 +150,9 @@ def test_an_opaque_directory_over_nothing_is_just_added(lab: Lab):
 
 def test_a_read_only_stack_has_no_upper_band(lab: Lab):
     view = lab.mount("view", lower=[lab.layer("a", {"x": "1"}), lab.layer("b")], upper=False)
-    assert words(view.diagram()) == "\n         x\nmerged   1\na        1\nb        ·\n"
+    assert words(view.diagram()) == (
+        "\n         x\nmerged   1\na        1\nb        ·\n· nothing here\n"
+    )
 
 
 def test_an_empty_stack_has_bands_alone(lab: Lab):
@@ -220,6 +224,7 @@ def test_the_bands_of_layers_with_telling_names_stay_apart(lab: Lab):
     web = lab.mount("web", lower=stack)
     assert words(web.diagram()) == (
         "\n         a   b\nmerged   1   2\nupper    ·   ·\nmerged   1   ·\nupper    ·   2\n"
+        "· nothing here\n"
     )
 
 
@@ -275,6 +280,35 @@ def test_a_dot_without_the_layout_is_passed_over(directory: Path, monkeypatch: p
     assert Path(engine).name == "graphviz-pure"
 
 
+def test_a_box_of_merged_has_the_hue_and_the_number_of_the_layer_that_answers(lab: Lab):
+    layers = [lab.layer(name, {"both": name, name: "x"}) for name in ("app", "base")]
+    web = lab.mount("web", lower=layers)
+    web.sh("echo x > new; rm app; mkdir dir")
+    drawn = web.diagram("both", "base", "new", "app", "dir", "none")
+    merged = drawn.grid.bands[0][1]
+    assert [cell.answered_by for cell in merged] == [2, 3, 1, 0, 1, 0]
+    lines = {line.split()[0]: line for line in drawn.source.splitlines() if " [" in line}
+    for column, cell in enumerate(merged):
+        band = cell.answered_by
+        assert (f"l0_{column}" in lines) == bool(band)
+        if band:
+            fill = re.search('fillcolor="#[0-9a-f]+"', lines[f"b{band}"])
+            assert fill
+            assert fill[0] in lines[f"c0_{column}"]
+            for number in (f"l{band}", f"l0_{column}"):
+                assert f"[label={band} " in lines[number]
+
+
+@pytest.mark.parametrize("path", ["a/b", "a", "none"])
+def test_no_column_moves_when_a_look_up_is_drawn(lab: Lab, path: str):
+    web = lab.mount("web", lower=[lab.layer("base", {"a/b": "x", "c": "y", "d": "z"})])
+    grid = web.diagram("a/b", "a", "c", "d", "none").grid
+    before = re.findall(r"\t([cbhnd]\w+) \[.*pos=(\S+)", Diagram(grid).source)
+    asked = Diagram(replace(grid, probe=web.lookup(path)))
+    assert re.findall(r"\t([cbhnd]\w+) \[.*pos=(\S+)", asked.source) == before
+    assert "class=probe" in asked.source
+
+
 def test_the_picture_has_a_label_for_every_cell(web: Overlay, engine: str):
     drawn = web.diagram("etc/motd", "bin/sh", "var/cache", "new.txt")
     labels = "etc/|motd|bin/|sh|var/|cache/|new.txt"
@@ -283,7 +317,9 @@ def test_the_picture_has_a_label_for_every_cell(web: Overlay, engine: str):
     labels += "|app|(app)|·|·|·"
     labels += "|base|(base)|sh|(dir)|·"
     labels += "|( ) hidden   ↑ copied up from   + added   ✕ whiteout"
-    assert texts(drawn.svg()) == Counter(labels.split("|"))
+    labels += "|· nothing here   – not there for a process   number: the layer that answers"
+    numbers = "1|2|3|" + "1|3|1"  # of the layers, then of the boxes of merged
+    assert texts(drawn.svg()) == Counter(f"{labels}|{numbers}".split("|"))
 
 
 def test_the_picture_says_in_words_what_it_shows(web: Overlay, engine: str):
@@ -386,6 +422,17 @@ def test_a_notebook_gets_words_and_picture(web: Overlay):
     data = image.partition("base64,")[2].partition('"')[0]
     assert ET.fromstring(base64.b64decode(data)).tag == f"{SVG}svg"
     assert html.escape(repr(web.diagram())) in words
+
+
+@needs_engine
+def test_an_image_follows_a_dark_theme_and_stays_large_enough_to_read(web: Overlay):
+    shown = web.diagram()._repr_mimebundle_()["text/html"]
+    picture = base64.b64decode(shown.partition("base64,")[2].partition('"')[0]).decode()
+    assert "@media (prefers-color-scheme: dark)" in picture
+    assert "color-scheme: dark" in shown.partition("<img")[0], "where JupyterLab says so"
+    width = re.search(r'viewBox="0.00 0.00 (\d+)', picture)
+    assert width
+    assert f"min-width:{width[1]}px" in shown
 
 
 def test_without_an_engine_a_notebook_gets_words(web: Overlay, monkeypatch: pytest.MonkeyPatch):

@@ -3,34 +3,21 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
 import pytest
 
-import overlaylab.jupyter
-from overlaylab.draw import chart, svg
+from overlaylab.draw.theme import DARK, LIGHT, LOWERS, Theme, dark_rules
 
-CSS = (Path(overlaylab.jupyter.__file__).parent / "widgets/picture.css").read_text()
-DARK = dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6})", CSS))
-LIGHT = {
-    "ink": svg.INK,
-    "faint": svg.FAINT,
-    "paper": svg.PAPER,
-    "alert": svg.ALERT,
-    "probe": svg.PROBE,
-    "merged": svg.MERGED,
-    "upper": svg.UPPER,
-    "lower": svg.LOWER,
-    "changed": svg.CHANGED,
-    "directory": svg.DIRECTORY,
-}
-GROUNDS = ("paper", "merged", "upper", "lower", "changed", "directory")
+BANDS = ("merged", "upper", *LOWERS)
+GROUNDS = ("paper", "changed", "directory", *BANDS)
 TEXTS = [
     *(("ink", ground) for ground in GROUNDS),
     *(("faint", ground) for ground in GROUNDS),  # hidden entries, and the dots of absent ones
     ("alert", "paper"),
     ("probe", "paper"),
 ]
+
+each_theme = pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
 
 
 def luminance(colour: str) -> float:
@@ -40,32 +27,40 @@ def luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-def contrast(one: str, other: str) -> float:
-    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
+def contrast(theme: Theme, one: str, other: str) -> float:
+    found = luminance(getattr(theme, one)), luminance(getattr(theme, other))
+    return (max(found) + 0.05) / (min(found) + 0.05)
 
 
 def test_the_measure_knows_black_and_white() -> None:
-    assert contrast("#000000", "#ffffff") == pytest.approx(21)
+    extremes = LIGHT._replace(ink="#000000", paper="#ffffff")
+    assert contrast(extremes, "ink", "paper") == pytest.approx(21)
 
 
-def test_the_dark_theme_has_a_colour_for_each_of_the_light_one() -> None:
-    assert DARK.keys() == LIGHT.keys()
+def test_the_rules_of_the_dark_theme_name_only_colours_that_it_has() -> None:
+    named = set(re.findall(r"var\(--([a-z0-9]+)\)", dark_rules()))
+    assert named == {*Theme._fields, "line"}
+    assert "--line:" in dark_rules()
 
 
-@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
+@each_theme
 @pytest.mark.parametrize(("text", "ground"), TEXTS)
-def test_text_stands_out(theme: dict[str, str], text: str, ground: str) -> None:
-    assert contrast(theme[text], theme[ground]) >= 4.5
+def test_text_stands_out(theme: Theme, text: str, ground: str) -> None:
+    assert contrast(theme, text, ground) >= 4.5
 
 
-@pytest.mark.parametrize("theme", [LIGHT, DARK], ids=["light", "dark"])
-@pytest.mark.parametrize("ground", ["merged", "upper", "lower"])
-def test_the_line_of_a_look_up_stands_out_from_the_bands(theme: dict[str, str], ground: str):
-    assert contrast(theme["probe"], theme[ground]) >= 3
+@each_theme
+@pytest.mark.parametrize("ground", BANDS)
+def test_the_line_of_a_look_up_stands_out_from_the_bands(theme: Theme, ground: str) -> None:
+    assert contrast(theme, "probe", ground) >= 3
 
 
-def test_bars_stand_out() -> None:
-    assert contrast(chart.INK, chart._PAPER) >= 4.5
-    assert contrast(chart._SEEN, chart._PAPER) >= 3
-    assert contrast(chart._UNSEEN, chart._PAPER) >= 3
+@each_theme
+@pytest.mark.parametrize("drawn", ["seen", "unseen", "probe", "faint", "alert"])
+def test_bars_and_curves_stand_out(theme: Theme, drawn: str) -> None:
+    assert contrast(theme, drawn, "paper") >= 3
+
+
+@each_theme
+def test_every_layer_near_another_has_a_hue_of_its_own(theme: Theme) -> None:
+    assert len({getattr(theme, band) for band in BANDS}) == len(BANDS)

@@ -76,7 +76,7 @@ def test_a_click_asks_for_the_path(web: Overlay):
 def test_a_typed_path_need_not_be_in_the_picture(web: Overlay):
     explorer = explore(web)
     explorer._asked.value = "etc/nothing"
-    assert explorer._grid.paths[0] == "etc/nothing"
+    assert explorer._grid.paths[-1] == "etc/nothing", "the last, so that no other moves"
     assert stops(explorer) == 4, "the question, and all three layers: a miss asks everybody"
 
 
@@ -302,7 +302,10 @@ def test_any_name_in_any_widget_stays_text(lab: Lab):
     line = timeline(web)
     ET.fromstring(line._picture.svg)
     assert tags(line._note.value) <= OURS
-    images = explore(Image.from_layers([base, web.commit("work")], created_by=names[:2]))
+    image = Image.from_layers([base, web.commit("work")], created_by=names[:2])
+    for shown in (web.changes(), web.history, web.lookup(names[0]), web.tree(), image.report()):
+        assert tags(shown._repr_mimebundle_()["text/html"]) <= {*OURS, "div"}
+    images = explore(image)
     assert tags(images._table.value) <= OURS
     ET.fromstring(images._chart.svg())
 

@@ -31,7 +31,7 @@ class Growth:
         """Run `script` in a new container on the image, and commit the container.
 
         Returns:
-            This row.
+            The image before and now, on one scale; in words what is new.
 
         Raises:
             ShellFailed: the script did not work; nothing was committed.
@@ -43,7 +43,7 @@ class Growth:
         box.unmount()
         self._scripts.append(script)
         self._measure()
-        return Chart(self.bars[-1:])
+        return Chart(tuple(self.bars), said=len(self.bars) - 1)
 
     def _measure(self) -> None:
         self.bars.append(Bar(self._scripts[-1], self.image.report().stored_and_unseen()))
@@ -55,4 +55,4 @@ class Growth:
 
     def chart(self) -> Chart:
         """All steps, one below the other."""
-        return Chart(self.bars)
+        return Chart(tuple(self.bars))

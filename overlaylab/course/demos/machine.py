@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import OverlaylabError
-from ...text import Table
+from ...text import Table, Tabular
 from .container import proportional_memory
 
 _RECORD = Path(__file__).with_name("machine.json")
@@ -45,8 +45,8 @@ _INSTALL = (
 )
 
 
-@dataclass(frozen=True)
-class Booted:
+@dataclass(frozen=True, repr=False)
+class Booted(Tabular):
     """What it took to boot a virtual machine up to its first program, and where.
 
     Attributes:
@@ -69,7 +69,7 @@ class Booted:
     date: str
     made_by: str = "boot_virtual_machine()"
 
-    def __repr__(self) -> str:
+    def _table(self) -> Table:
         rows = [
             ("time", f"{self.seconds:.2f} s"),
             ("memory", f"{self.memory / 2**20:.0f} MiB"),
@@ -80,7 +80,7 @@ class Booted:
             ("date", self.date),
             ("measured by", self.made_by),
         ]
-        return repr(Table(rows))
+        return Table(rows)
 
 
 def recorded_boot() -> Booted:

@@ -16,7 +16,7 @@ from ...lab import Lab
 from ...layer import Content, Layer, write_content
 from ...linux import pagecache
 from ...linux.pagecache import evict
-from ...text import Table, size_text
+from ...text import Table, Tabular, size_text
 from ...trees import remove_tree
 
 __all__ = ["Costs", "compare_costs", "disk_layer", "evict", "in_memory"]
@@ -84,8 +84,8 @@ def _remove(path: Path, lock: int) -> None:
         os.close(lock)
 
 
-@dataclass(frozen=True)
-class Costs:
+@dataclass(frozen=True, repr=False)
+class Costs(Tabular):
     """What two ways to the same files cost, in microseconds each.
 
     Attributes:
@@ -96,11 +96,11 @@ class Costs:
     read: tuple[float, float]
     opened: tuple[float, float]
 
-    def __repr__(self) -> str:
+    def _table(self) -> Table:
         rows = [("", "in the layer", "in merged", "merged costs")]
         for name, (layer, merged) in (("read", self.read), ("open and read", self.opened)):
             rows.append((name, f"{layer:,.1f} µs", f"{merged:,.1f} µs", f"× {merged / layer:.2f}"))
-        return repr(Table(rows))
+        return Table(rows, headed=True)
 
 
 def compare_costs(layer: Path, merged: Path, big: str, small: str) -> Costs:

@@ -18,7 +18,7 @@ from typing import IO, Any, NamedTuple, TypeVar, cast
 from ... import trees
 from ...errors import OverlaylabError
 from ...layer import read_entry, with_parents
-from ...text import Table
+from ...text import Table, Tabular
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -98,7 +98,7 @@ def remove(place: Path) -> None:
         trees.remove_tree(os.fspath(place))
 
 
-class OwnOverlay:
+class OwnOverlay(Tabular):
     """A filesystem in the making.
 
     Attributes:
@@ -134,12 +134,12 @@ class OwnOverlay:
         function = self.functions.get(name)
         return function is not None and "NotImplementedError" not in function.__code__.co_names
 
-    def __repr__(self) -> str:
+    def _table(self) -> Table:
         rows = [
             (piece.name, ", ".join(piece.functions), "done" if piece.name in self.done else "–")
             for piece in PIECES
         ]
-        return repr(Table(rows))
+        return Table(rows)
 
 
 class Operation(NamedTuple):

@@ -24,7 +24,7 @@ from ...linux import xattrs
 from ...lookup import Lookup
 from ...overlay import Overlay
 from ...pictures import all_columns, read_grid
-from .picture import Picture, Widget, checkbox, escaped, note
+from .picture import Picture, Widget, checkbox, controls, escaped, note
 
 #: How many columns the explorer begins with, and how much of a file it shows.
 _COLUMNS, _BYTES, _NAMES = 16, 400, 20
@@ -55,7 +55,7 @@ class Explorer(Widget):
         self._asked.observe(lambda change: self.ask(change["new"]), "value")
         self._hidden.observe(lambda _: self._draw(), "value")
         self._live.observe(lambda _: self.after_cell(), "value")
-        row = ipywidgets.HBox([self._asked, self._hidden, self._live])
+        row = controls(self._asked, self._hidden, self._live)
         super().__init__([row, self._picture, self._note])
         self.refresh()
         _follow(overlay, self)
@@ -93,7 +93,8 @@ class Explorer(Widget):
         stack = self._overlay.stack().remembering()
         columns = all_columns(stack, _COLUMNS, self._shown)
         if self._path and Column(self._path) not in columns:
-            columns.insert(0, Column(self._path))  # a directory, a folded path, or none at all
+            # A directory, a folded path, or none at all: the last, so that no other moves.
+            columns.append(Column(self._path))
         self._grid = read_grid(stack, columns)
         found = [one for one in self._grid.lookups if one is not None]
         self._answers = {one.path: (one, _describe(stack.layers, one)) for one in found}

@@ -11,7 +11,7 @@ from ...draw.figure import face
 from ...image import Image
 from ...image.report import Reclaimable, StoredFile
 from ...text import printable, size_text
-from .picture import Widget, checkbox, escaped, note
+from .picture import Picture, Widget, checkbox, controls, escaped, note
 
 #: How many rows are shown; the filter finds the others.
 _ROWS = 50
@@ -40,10 +40,11 @@ class ImageExplorer(Widget):
         self._part = ipywidgets.Text(placeholder="part of a path", description="filter")
         self._unseen = checkbox("only what nobody sees", False)
         self._table = note()
-        row = ipywidgets.HBox([self._layer, self._part, self._unseen])
+        row = controls(self._layer, self._part, self._unseen)
         for control in row.children:
             control.observe(lambda _: self._show(), "value")
-        super().__init__([note(self._chart.svg()), row, self._table])
+        picture = Picture(svg=self._chart.svg(), words=repr(self._chart))
+        super().__init__([picture, row, self._table])
         self._show()
 
     def face(self) -> dict[str, str]:

@@ -61,10 +61,15 @@ function render({ model, el }) {
     }
     // A picture with buttons in it is no image to a screen reader.
     if (named.length) svg.setAttribute("role", "group");
+    // On a narrow page it shrinks, but not to letters of less than 12 pixels: then it scrolls.
+    svg.style.minWidth = `${svg.getAttribute("viewBox").split(" ")[2]}px`;
     el.replaceChildren(document.adoptNode(svg));
     const kept = cells(el).find((cell) => cell.dataset.cell === focused);
     if (kept) focus(kept);
     else named[0]?.setAttribute("tabindex", "0");
+    // A path that was typed has its column at the end, perhaps out of sight.
+    const chosen = el.querySelector(".chosen")?.getBoundingClientRect();
+    if (chosen) el.scrollLeft += Math.max(0, chosen.right - el.getBoundingClientRect().right);
   }
 
   model.on("change:svg", draw);

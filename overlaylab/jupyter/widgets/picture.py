@@ -10,12 +10,12 @@ from typing import Any
 import anywidget
 import ipywidgets
 import traitlets
-from IPython import get_ipython
 
 from ...draw.picture import Diagram
 from ...draw.theme import dark_rules
 from ...draw.words import cell_words
 from ...text import printable
+from ..cells import running_cell
 
 HERE = Path(__file__).parent
 #: How JupyterLab says that its theme is dark.
@@ -110,10 +110,10 @@ _made: dict[str, tuple[str, list[Widget]]] = {}
 
 def _close_older(widget: Widget) -> None:
     """Close what an earlier run of this cell made: a notebook is saved with all that is open."""
-    parent = getattr(get_ipython(), "parent_header", {})
-    cell, run = parent.get("metadata", {}).get("cellId"), parent.get("header", {}).get("msg_id")
-    if cell is None:
+    running = running_cell()
+    if running is None:
         return
+    cell, run = running
     before, widgets = _made.get(cell, (run, []))
     if before != run:
         for one in widgets:
@@ -153,6 +153,11 @@ def checkbox(words: str, value: bool) -> ipywidgets.Checkbox:
     return ipywidgets.Checkbox(
         value=value, description=words, indent=False, layout={"width": "auto", "margin": "2px 12px"}
     )
+
+
+def controls(*widgets: ipywidgets.Widget) -> ipywidgets.HBox:
+    """Widgets beside one another, as far as the page is wide."""
+    return ipywidgets.HBox(widgets, layout={"flex_flow": "row wrap"})
 
 
 def escaped(text: str) -> str:

@@ -33,7 +33,7 @@ class Steps(anywidget.AnyWidget):  # type: ignore[misc]
 
 
 class Timeline(Widget):
-    """The steps of an overlay's history, one picture each; what changed is marked.
+    """The steps of an overlay's history, one picture each; what changed or was hidden is marked.
 
     It shows what was recorded, and needs neither the mount nor, once it is made, the lab.
 
@@ -49,7 +49,8 @@ class Timeline(Widget):
         self._picture, self._note = Picture(), note()
         self._steps = Steps(value=last, last=last)
         self._steps.observe(lambda change: self._show(change["new"]), "value")
-        super().__init__([self._steps, self._note, self._picture])
+        # The note is not as high at every step; above the picture it would move it.
+        super().__init__([self._steps, self._picture, self._note])
         self._show(last)
 
     def face(self) -> dict[str, str]:
