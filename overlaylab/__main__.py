@@ -1,4 +1,4 @@
-"""The command line: ``overlaylab course``, ``doctor``, ``diff`` and ``inspect``."""
+"""The command line: ``overlaylab course``, ``class``, ``cheatsheet``, ``doctor`` and more."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import io
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from .errors import OverlaylabError
+from .errors import CourseRefused, OverlaylabError
 from .text import printable
 
 #: The status that a shell gives a program that wrote to a pipe without a reader, as most do not
@@ -44,6 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     course.add_argument("--no-browser", action="store_true", help="open no browser")
     course.add_argument("--port", type=int, metavar="N", help="the TCP port of JupyterLab")
     course.add_argument("--no-lab", action="store_true", help="copy, and start nothing")
+    group = commands.add_parser("class", help="the progress of a class, as a table")
+    group.add_argument(
+        "directory", metavar="DIR", help="a folder of files that '%%overlay progress FILE' wrote"
+    )
+    group.add_argument("--csv", metavar="FILE", help="write it for a spreadsheet, too")
+    group.add_argument("--html", metavar="FILE", help="write it as a page to print, too")
+    sheet = commands.add_parser("cheatsheet", help="what an operation costs, found by doing it")
+    sheet.add_argument("--html", metavar="FILE", help="write it as a page to print, too")
     doctor = commands.add_parser("doctor", help="what works on this machine, and why")
     doctor.add_argument(
         "--report", action="store_true", help="more of it, to be pasted into a bug report"
@@ -106,6 +114,10 @@ def _split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
 def _run(options: argparse.Namespace, words: Sequence[str]) -> None:
     if options.command == "course":
         _course(options, words)
+    elif options.command == "class":
+        _class(options)
+    elif options.command == "cheatsheet":
+        _cheat_sheet(options.html)
     elif options.command == "doctor":
         if options.report:
             from .bugreport import report
@@ -131,16 +143,56 @@ def _say(what: object, stream: TextIO | None = None) -> None:
 def _course(options: argparse.Namespace, words: Sequence[str]) -> None:
     from . import course_command
 
-    directory = Path(options.directory)
-    if not options.no_lab:
+    directory, home, page = Path(options.directory), "", next(iter(course_command.lessons()))
+    try:
         course_command.check_installed()
-    for sentence in course_command.copy(directory, update=options.update):
+    except CourseRefused:
+        if not options.no_lab:
+            raise
+    else:
+        from .course.practice.overview import overview
+
+        standing = overview()
+        home = standing.home()
+        page = course_command.HOME if standing.begun() else page
+    for sentence in course_command.copy(directory, update=options.update, home=home):
         _say(sentence)
         sys.stdout.flush()
     if not options.no_lab:
         course_command.start(
-            directory, browser=not options.no_browser, port=options.port, words=words
+            directory, page=page, browser=not options.no_browser, port=options.port, words=words
         )
+
+
+def _class(options: argparse.Namespace) -> None:
+    from . import course_command
+
+    course_command.check_installed()
+    from .course.classroom import read_class
+
+    found = read_class(options.directory)
+    _write(options.csv, found.csv)
+    _write(options.html, found.page)
+    _say(found)
+
+
+def _cheat_sheet(target: str | None) -> None:
+    from . import course_command
+
+    course_command.check_installed()
+    from .course.cheatsheet import cheat_sheet
+
+    sheet = cheat_sheet()
+    _write(target, sheet.page)
+    _say(sheet)
+
+
+def _write(target: str | None, content: Callable[[], str]) -> None:
+    """Write a new file, if one was asked for."""
+    from .course.paper import write_new
+
+    if target is not None:
+        write_new(target, content())
 
 
 def _end_output() -> None:

@@ -21,6 +21,8 @@ from .handout import handout
 from .merging import merge, parse
 
 _ORIGINALS = ".overlaylab"
+#: The page that says where the learner is. It is made anew each time, and is no lesson.
+HOME = "home.md"
 _HERE = Path(__file__).parent
 #: What the lessons import, and what shows them.
 _NEEDED = ("anywidget", "graphviz", "ipykernel", "ipywidgets", "jupyterlab")
@@ -38,11 +40,12 @@ def lessons() -> dict[str, bytes]:
     }
 
 
-def copy(directory: Path, *, update: bool = False) -> Iterator[str]:
+def copy(directory: Path, *, update: bool = False, home: str = "") -> Iterator[str]:
     """Copy the lessons that are not in `directory`; with `update`, renew those that are.
 
     Args:
         directory: the place of the copy; it is made if it is not there.
+        home: what the page says from which the lessons are opened; without a word, there is none.
         update: bring new text into the files that are there. What the learner has edited or
             added stays.
 
@@ -56,7 +59,9 @@ def copy(directory: Path, *, update: bool = False) -> Iterator[str]:
     new = lessons()
     try:
         _check(directory, new)
+        yield from _rename(directory, new)
         there = [name for name in new if os.path.lexists(directory / name)]
+        _renew_home(directory, home)
         for name in new:
             if name not in there:
                 # The original first: a copy without one would be taken for the learner's work.
@@ -70,7 +75,7 @@ def copy(directory: Path, *, update: bool = False) -> Iterator[str]:
         if update:
             yield from _update_all(directory, {name: new[name] for name in there})
             for original in sorted((directory / _ORIGINALS).glob("[!.]*")):
-                if original.name not in new:
+                if original.name not in (*new, HOME):
                     original.unlink()
                     yield f"{original.name} is not in the course any more. Yours stays."
         else:
@@ -86,12 +91,18 @@ def copy(directory: Path, *, update: bool = False) -> Iterator[str]:
 
 
 def start(
-    directory: Path, *, browser: bool = True, port: int | None = None, words: Sequence[str] = ()
+    directory: Path,
+    *,
+    page: str,
+    browser: bool = True,
+    port: int | None = None,
+    words: Sequence[str] = (),
 ) -> NoReturn:
-    """Become JupyterLab, at the first lesson.
+    """Become JupyterLab, at one of its pages.
 
     Args:
         directory: the working copy.
+        page: the file that is open.
         browser: open a browser, too.
         port: the TCP port; JupyterLab chooses if None.
         words: what else ``jupyter lab`` is told.
@@ -102,11 +113,11 @@ def start(
     check_installed()
     command = [sys.executable, "-P", "-m", "jupyterlab"]
     command += [f"--ServerApp.root_dir={directory.resolve()}"]
-    command += [f"--LabApp.default_url=/lab/tree/{next(iter(lessons()))}"]
+    command += [f"--LabApp.default_url=/lab/tree/{page}"]
     command += [] if browser else ["--no-browser"]
     command += [] if port is None else [f"--port={port}"]
     command += ["--allow-root"] if os.getuid() == 0 else []
-    # No question about Jupyter's news over the first lesson.
+    # No question about Jupyter's news over the first lesson; what widgets show is saved.
     paths = [str(_HERE / "jupyter" / "config"), os.environ.get("JUPYTER_CONFIG_PATH", "")]
     settings = {"JUPYTER_CONFIG_PATH": os.pathsep.join(filter(None, paths))}
     os.execve(command[0], [*command, *words], {**os.environ, **settings})
@@ -140,6 +151,27 @@ def _check(directory: Path, new: dict[str, bytes]) -> None:
         raise CourseRefused(
             f"{directory} is no directory, and the lessons need one: name another one."
         )
+
+
+def _rename(directory: Path, new: dict[str, bytes]) -> Iterator[str]:
+    """Give a lesson of an earlier course the name that it has now: it has kept its number."""
+    numbers = {name[:3]: name for name in new if name.endswith(".ipynb")}
+    for original in sorted((directory / _ORIGINALS).glob("[0-9][0-9]-*.ipynb")):
+        name = numbers.get(original.name[:3], original.name)
+        before, after = directory / original.name, directory / name
+        if original.name in new or not before.exists() or os.path.lexists(after):
+            continue
+        before.rename(after)
+        original.rename(original.with_name(name))
+        yield f"{original.name} is called {name} now."
+
+
+def _renew_home(directory: Path, home: str) -> None:
+    """Write the home page, unless the learner has made another one of it."""
+    path, original = directory / HOME, directory / _ORIGINALS / HOME
+    if home and (not path.exists() or path.read_bytes() == _original(directory, HOME)):
+        _write(original, home.encode())
+        _write(path, home.encode())
 
 
 def _update_all(directory: Path, new: dict[str, bytes]) -> Iterator[str]:

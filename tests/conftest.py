@@ -40,7 +40,7 @@ SLOW = {
     *("diagram", "differential", "escapes", "escapes_of_builds", "exercises", "faults", "fuzz"),
     *("filesystems", "hostile_images", "kernel", "lifetime", "own_overlay", "pages"),
     *("probe_matrix", "progress", "sandbox", "scratch", "shell", "squash", "stacks", "start"),
-    *("static_faces", "unprivileged", "widgets", "workflows"),
+    *("cheatsheet", "static_faces", "unprivileged", "widgets", "workflows"),
 }
 
 

@@ -23,7 +23,9 @@ from overlaylab.linux import mount, users, xattrs
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = ROOT / "notebooks"
-LESSONS = sorted(NOTEBOOKS.glob("*.ipynb"))
+LESSONS = sorted(NOTEBOOKS.glob("[0-9]*.ipynb"))
+#: The last page.
+SUMMARY = NOTEBOOKS / "summary.ipynb"
 
 
 def kinds(overlay: Overlay) -> dict[str, str]:

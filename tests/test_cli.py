@@ -102,8 +102,8 @@ def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]):
         main(["--help"])
     assert ended.value.code == 0
     output = capsys.readouterr().out
-    assert "doctor" in output
-    assert "diff" in output
+    for command in ("course", "class", "cheatsheet", "doctor", "diff", "inspect"):
+        assert f"\n    {command} " in output
 
 
 def test_the_version_is_that_of_the_installed_package(capsys: pytest.CaptureFixture[str]):

@@ -119,6 +119,32 @@ def test_that_there_is_a_new_text_is_said_and_nothing_is_changed(course: Course)
     assert tree(course.path) == before
 
 
+def test_a_lesson_that_has_another_name_now_is_renamed_and_keeps_what_is_in_it(
+    course: Course,
+) -> None:
+    course.lessons["03-watch.ipynb"] = book(A, B, C)
+    course.copy()
+    course["03-watch.ipynb"] = book(A, cell("b", "mine"), C)
+    course.lessons["03-copy-up.ipynb"] = course.lessons.pop("03-watch.ipynb")
+    assert "03-watch.ipynb is called 03-copy-up.ipynb now." in course.copy()
+    assert course.names() == {"00.ipynb", "03-copy-up.ipynb", "GLOSSARY.md"}
+    course.lessons["03-copy-up.ipynb"] = book(A, B, C, D)
+    course.copy(update=True)
+    assert texts(course["03-copy-up.ipynb"]) == [*texts(book(A, cell("b", "mine"), C)), "text d\n"]
+
+
+def test_the_home_page_is_made_anew_unless_the_learner_has_written_in_it(course: Course) -> None:
+    def copy(home: str) -> None:
+        list(course_command.copy(course.path, home=home))
+
+    copy("begin")
+    copy("go on")
+    assert course["home.md"] == b"go on"
+    course["home.md"] = b"mine"
+    copy("go on further")
+    assert course["home.md"] == b"mine"
+
+
 # What an update does.
 
 

@@ -1,6 +1,7 @@
 """What the lessons use beside the package itself: predictions, refusals, exercises."""
 
 from ..jupyter import explore, timeline
+from .cheatsheet import cheat_sheet
 from .demos import container, filesystems, machine, pages, stacks, workdir
 from .demos.filesystems import Disk, layer_elsewhere, mount_again, shared_bytes
 from .demos.growth import Growth
@@ -12,7 +13,6 @@ from .own import solution as own_solution
 from .practice import record
 from .practice.exercises import Exercise, exercise
 from .practice.image_exercises import ImageExercise
-from .practice.older import happened, predict
 from .practice.quiz import quiz
 
 __all__ = [
@@ -21,20 +21,19 @@ __all__ = [
     "Growth",
     "ImageExercise",
     "OwnOverlay",
+    "cheat_sheet",
     "container",
     "devices",
     "engine_store",
     "exercise",
     "explore",
     "filesystems",
-    "happened",
     "identity",
     "layer_elsewhere",
     "machine",
     "mount_again",
     "own_solution",
     "pages",
-    "predict",
     "quiz",
     "record",
     "refusal",

@@ -15,6 +15,8 @@ from overlaylab.course.practice.quiz import questions
 from overlaylab.errors import OverlaylabError
 from overlaylab.jupyter.widgets.choices import lettered
 
+from ..helpers import LESSONS as NOTEBOOKS
+
 LESSONS = sorted({name.partition(".")[0] for name in all_tasks()})
 
 
@@ -51,7 +53,18 @@ def test_what_is_done_twice_keeps_its_first_time(file: Path):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"done": 3}', '{"done": [1]}', "null", "\x00", "[" * 100_000]
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        '{"done": 3}',
+        '{"done": [1]}',
+        "null",
+        "\x00",
+        "[" * 100_000,
+        '{"version": 2, "done": {"03.2": "then"}}',
+    ],
 )
 def test_a_broken_file_is_kept_aside_and_stops_nothing(file: Path, text: str):
     file.parent.mkdir()
@@ -181,9 +194,32 @@ def test_the_page_shows_what_is_done():
     record.add("00.2")
     record.add("00.quiz")
     line = next(line for line in repr(overview()).splitlines() if line.startswith("00"))
-    assert line.split()[-4:-1] == ["·", "✓", "·"] or line.split()[-3:-1] == ["·", "✓"]
-    assert line.endswith("✓")
+    assert line.split()[-6:] == ["·", "✓", "·", "✓", "continue", "here"]
     assert f"2 of {len(all_tasks()) + len(LESSONS)} done" in repr(overview())
+    html = overview()._repr_html_()
+    assert '<a href="00-start.ipynb">00 · Start here</a> <strong>continue here</strong>' in html
+    assert html.count("continue here") == 1
+
+
+def test_it_goes_on_with_the_first_lesson_that_is_not_whole():
+    assert not overview().begun()
+    assert overview().home().startswith("# overlaylab\n\n**Begin here: [00 ·")
+    for name in ("00.1", "00.2", "00.3", "00.quiz", "02.1"):
+        record.add(name)
+    assert overview().begun()
+    assert "**Continue here: [01 · See many directories as one](01-merged.ipynb)**" in (
+        overview().home()
+    )
+    for lesson in LESSONS:
+        record.add(f"{lesson}.quiz")
+    for name in all_tasks():
+        record.add(name)
+    assert overview().following() is None
+    assert "**All of it is done.**" in overview().home()
+
+
+def test_each_lesson_leads_to_its_notebook():
+    assert [one.file for one in overview().lessons] == [path.name for path in NOTEBOOKS]
 
 
 def test_it_can_be_exported_for_a_teacher(directory: Path):

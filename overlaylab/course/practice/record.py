@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ...errors import OverlaylabError
+from ...text import size_text
+from ..paper import write_new
 
 _VERSION = 1
 #: Bytes of a record; a learner has fewer than a thousandth of it.
@@ -38,28 +40,56 @@ def read() -> dict[str, str]:
     """What is done, and when: exercise (``"03.1"``) or quiz (``"03.quiz"``) → a time (ISO 8601)."""
     try:
         return _parse(_content(place()))
-    except OSError:
+    except (OSError, ValueError):
         return {}
 
 
-def _content(path: Path) -> bytes:
-    """What is in the file; of a pipe, a device, or what is too long for a record: nothing."""
+def read_handed_in(path: Path) -> dict[str, str]:
+    """What is done, and when, as somebody's :func:`export` wrote it.
+
+    Args:
+        path: the file. A link is not followed: it could lead to any file of who reads it.
+
+    Raises:
+        OverlaylabError: it is no such file, or cannot be read.
+    """
+    try:
+        return _parse(_content(path, os.O_NOFOLLOW))
+    except OSError as error:
+        why = "is a link" if error.errno == errno.ELOOP else f"cannot be read ({error.strerror})"
+    except ValueError:
+        why = "is no progress file, or one of another version"
+    raise OverlaylabError(
+        f"{path.name} {why}: ask for the file that '%overlay progress FILE' writes."
+    )
+
+
+def _content(path: Path, flags: int = 0) -> bytes:
+    """What is in the file; a pipe, a device, or what is too long for a record is refused."""
     # Whoever opens a pipe waits, without this, until somebody writes to it.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags)
     with open(descriptor, "rb") as file:
         status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > _MOST:
-            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), path)
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file", path)
+        if status.st_size > _MOST:
+            raise OSError(errno.EFBIG, f"it has more than {size_text(_MOST)}", path)
         return file.read(_MOST)
 
 
 def _parse(content: bytes) -> dict[str, str]:
-    """The entries of a file; of a broken one, those that can be read: none."""
+    """The entries of a file.
+
+    Raises:
+        ValueError: it is broken, or something else.
+    """
     try:
-        done = json.loads(content)["done"]
-        return {str(name): str(when) for name, when in done.items()}
-    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
-        return {}
+        record = json.loads(content)
+        if record["version"] == _VERSION:
+            return {str(name): str(when) for name, when in record["done"].items()}
+    except (LookupError, TypeError, AttributeError, RecursionError):
+        pass
+    raise ValueError("no record")
 
 
 def add(name: str) -> None:
@@ -69,10 +99,12 @@ def add(name: str) -> None:
     is noted: an exercise is done all the same.
     """
     with contextlib.suppress(OSError), _locked() as path:
-        content = _content(path) if path.exists() else b""
-        done = _parse(content)
-        if content and not done:
-            path.replace(path.with_name(path.name + ".broken"))
+        content, done = _content(path) if path.exists() else b"", dict[str, str]()
+        if content:
+            try:
+                done = _parse(content)
+            except ValueError:
+                path.replace(path.with_name(path.name + ".broken"))
         if name not in done:
             _write(path, {**done, name: datetime.now(UTC).isoformat(timespec="seconds")})
 
@@ -92,10 +124,12 @@ def _locked() -> Iterator[Path]:
 def _write(path: Path, done: Mapping[str, str]) -> None:
     """Write the file whole or not at all."""
     draft = path.with_name(path.name + ".new")
-    draft.write_text(
-        json.dumps({"version": _VERSION, "done": dict(sorted(done.items()))}, indent=2)
-    )
+    draft.write_text(_written(done))
     draft.replace(path)
+
+
+def _written(done: Mapping[str, str]) -> str:
+    return json.dumps({"version": _VERSION, "done": dict(sorted(done.items()))}, indent=2)
 
 
 def export(target: str) -> Path:
@@ -110,13 +144,4 @@ def export(target: str) -> Path:
     Raises:
         OverlaylabError: it is there, or cannot be written.
     """
-    path = Path(target).expanduser()
-    if path.exists():
-        raise OverlaylabError(f"{path} is there already: choose another name.")
-    try:
-        _write(path, read())
-    except OSError as error:
-        raise OverlaylabError(
-            f"{path} cannot be written ({error.strerror}): choose another place."
-        ) from None
-    return path
+    return write_new(target, _written(read()))

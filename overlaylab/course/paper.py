@@ -1,0 +1,113 @@
+"""What leaves the course as a file: it replaces none, and a page of it needs no other file."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import OverlaylabError
+from ..text import printable
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+@page {{ size: A4 landscape; margin: 12mm; }}
+body {{ margin: 16px; color: #1f2328; background: #ffffff; font: 14px/1.35 sans-serif; }}
+h1 {{ margin: 0 0 8px; font-size: 20px; }}
+p {{ margin: 8px 0; overflow-wrap: anywhere; }}
+{style}
+@media print {{ body {{ margin: 0; font-size: 9.5pt; }} h1 {{ font-size: 14pt; }} }}
+</style>
+</head>
+<body>
+<h1>{title}</h1>
+{body}
+</body>
+</html>
+"""
+#: How a :func:`table` looks, as CSS.
+TABLE_STYLE = """
+table.overlaylab-sheet { border-collapse: collapse; text-align: left; }
+.overlaylab-sheet th, .overlaylab-sheet td {
+  padding: 2px 6px; border-bottom: 1px solid #d0d7de; vertical-align: top;
+}
+.overlaylab-sheet tbody th { overflow-wrap: anywhere; font-weight: normal; }
+.overlaylab-sheet thead th { border-bottom: 2px solid #57606a; }
+.overlaylab-sheet tr { break-inside: avoid; }
+"""
+
+
+def page(title: str, body: str, style: str = "") -> str:
+    """An HTML page that is one file, to be read in a window or printed on A4, landscape.
+
+    Args:
+        title: its heading, as plain text.
+        body: HTML.
+        style: more CSS.
+    """
+    return _PAGE.format(title=escaped(title), body=body, style=TABLE_STYLE + style)
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """An HTML table; it has the class ``overlaylab-sheet``.
+
+    Args:
+        rows: the cells of each row as plain text, which may have several lines. The first row,
+            and the first cell of each other, is a heading.
+    """
+    head = "".join(f'<th scope="col">{_lines(cell)}</th>' for cell in rows[0])
+    body = "\n".join(
+        f'<tr><th scope="row">{_lines(first)}</th>'
+        + "".join(f"<td>{_lines(cell)}</td>" for cell in rest)
+        + "</tr>"
+        for first, *rest in rows[1:]
+    )
+    return (
+        f'<table class="overlaylab-sheet">\n<thead><tr>{head}</tr></thead>\n'
+        f"<tbody>\n{body}\n</tbody>\n</table>"
+    )
+
+
+def escaped(text: str) -> str:
+    """`text` on one line, as HTML that shows it."""
+    return html.escape(printable(text))
+
+
+def _lines(text: str) -> str:
+    return "<br>".join(map(escaped, text.split("\n")))
+
+
+def write_new(target: str, text: str) -> Path:
+    """Write a file that is not there yet, whole or not at all.
+
+    Args:
+        target: its path; ``~`` is the home directory.
+        text: what it will hold.
+
+    Returns:
+        Its path.
+
+    Raises:
+        OverlaylabError: it is there, or cannot be written.
+    """
+    path = Path(target).expanduser()
+    try:
+        with path.open("x", encoding="utf-8", newline="") as file:
+            try:
+                file.write(text)
+                file.flush()
+            except OSError:
+                path.unlink()
+                raise
+    except FileExistsError:
+        raise OverlaylabError(f"{path} is there already: choose another name.") from None
+    except OSError as error:
+        raise OverlaylabError(
+            f"{path} cannot be written ({error.strerror}): choose another place."
+        ) from None
+    return path
