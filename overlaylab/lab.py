@@ -33,6 +33,15 @@ from .text import listed
 #: The labs of this process. No WeakSet: an interrupt in its callbacks is printed, and ends nothing.
 _made: list[weakref.ref[Lab]] = []
 
+
+def _no_notebook() -> None:
+    """Tell of no cell: nobody said that this is a notebook."""
+    return None
+
+
+#: The cell of a notebook that runs now, and which run it is. The Jupyter side sets this.
+running_cell: Callable[[], tuple[str, str] | None] = _no_notebook
+
 _NO_FENCE = (
     "Nothing on this machine can fence a shell cell (no Landlock, no mount): it may write wherever "
     "you may. This is said once."
@@ -87,6 +96,8 @@ class Lab:
             )
         self.layers: dict[str, Layer] = {}
         self.mounts: dict[str, Overlay] = {}
+        #: "layer" or "mount", and its name → the notebook's cell that made it, and in which run.
+        self._made_by: dict[tuple[str, str], tuple[str, str] | None] = {}
         self.tmp = self.path / "tmp"
         try:
             self.tmp.mkdir()
@@ -163,6 +174,9 @@ class Lab:
             name: its name, new in this lab.
             content: path → text or bytes of a file (mode 0644); path with a final ``/`` →
                 None for a directory (mode 0755). Parent directories come by themselves.
+
+        In a notebook, a cell that runs again makes its layers and mounts anew. A layer's mounts go
+        with it.
 
         Raises:
             BadName: the name cannot be used, or is used.
@@ -308,11 +322,32 @@ class Lab:
         self, name: str, what: str, taken: dict[str, Layer] | dict[str, Overlay]
     ) -> None:
         check_name(name, what)
+        running = running_cell()
         if name in taken:
-            raise BadName(
-                f"This lab has a {what} {name!r} already: choose another name, or make a new lab "
-                "(in a notebook, run the cell with Lab(…) again)."
-            )
+            cell, run = self._made_by.get((what, name)) or (None, None)
+            if running is None or running[0] != cell or running[1] == run:
+                raise BadName(
+                    f"This lab has a {what} {name!r} already: choose another name, or make a new "
+                    "lab (in a notebook, run the cell with Lab(…) or exercise(…) again)."
+                )
+            if what == "mount":
+                self._remove_mount(name)
+            else:
+                self._remove_with_mounts(name)
+        self._made_by[what, name] = running
+
+    def _remove_mount(self, name: str) -> None:
+        with interrupts.held():
+            self.mounts[name].unmount()
+            del self.mounts[name]
+            remove(self.path / "mounts" / name)
+
+    def _remove_with_mounts(self, name: str) -> None:
+        """Remove a layer and what is mounted on it: the kernel forbids to change it below them."""
+        for overlay in list(self.mounts.values()):
+            if self.layers[name].path in [layer.path for layer in overlay.lower]:
+                self._remove_mount(overlay.name)
+        self.remove_layer(name)
 
     def _lowers(self, lower: Sequence[Layer | str | os.PathLike[str]]) -> list[Layer]:
         check_lowers(lower)

@@ -28,7 +28,7 @@ from .history import History
 from .layer import Layer, check_lowers, check_path
 from .linux import interrupts, xattrs
 from .linux.mount import overlay_at
-from .linux.sandbox import Finished, Limits, Root
+from .linux.sandbox import Finished, Limits, Root, Told
 from .lookup import Lookup
 from .pictures import diagram
 from .progress import progress
@@ -269,6 +269,7 @@ class Overlay:
         processes: int = 1000,
         memory: int | None = None,
         disk: int | None = None,
+        told: Told | None = None,
     ) -> ShellResult:
         """Run a shell script in merged, as a process in a container would.
 
@@ -282,6 +283,8 @@ class Overlay:
             processes: how many it may have at once.
             memory: how many bytes; half of what is available when it starts, if None.
             disk: how many bytes it may write; half of what is free when it starts, if None.
+            told: is told what the script prints: ``told("stdout", text)`` while it runs, and
+                ``told("stderr", text)`` after it. An error does not repeat that.
 
         Raises:
             NotMounted: the overlay was unmounted, or is somebody else's.
@@ -294,7 +297,7 @@ class Overlay:
         limits = Limits(timeout, processes, memory, disk)
         before = self._before()
         try:
-            done = mount.run(script, lab.tmp, limits)
+            done = mount.run(script, lab.tmp, limits, told=told)
         except KeyboardInterrupt:
             self._step(script)
             raise ShellStopped from None
@@ -305,18 +308,19 @@ class Overlay:
                 f"The script could not be started ({reason}): {remedy}."
             ) from None
         after = self._step(script)
+        printed = "" if told else done.stdout
         if done.reached == limits.time:
             raise ShellTimeout(
                 f"The script was stopped after {timeout:g} s, and what it had done until then "
                 "stays: give it more time (timeout=) or less to do.",
-                done.stdout,
+                printed,
             )
         if done.reached:
             raise ShellLimit(
                 f"The script was stopped when it had more than {done.reached}, and what it had "
                 "done until then stays: let it have more (processes=, memory=, disk=) or give it "
                 "less to do.",
-                done.stdout,
+                printed,
             )
         if check and done.returncode:
             words = done.stderr.strip() or "it said nothing"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import weakref
+from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -333,6 +335,71 @@ def test_a_second_layer_of_a_name_leaves_the_first_alone(lab: Lab):
         lab.layer("base", {"x": "2"})
     assert lab.layers["base"] is first
     assert (first.path / "x").read_text() == "1"
+
+
+# A cell of a notebook that runs again.
+
+
+@pytest.fixture
+def cell(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Begin to run a cell; each call is a run of its own."""
+    runs = count()
+
+    def begin(name: str) -> None:
+        running = name, str(next(runs))
+        monkeypatch.setattr("overlaylab.lab.running_cell", lambda: running)
+
+    return begin
+
+
+def test_a_cell_that_runs_again_makes_its_mount_anew(lab: Lab, cell: Callable[[str], None]):
+    lab.layer("base", {"x": "1"})
+    cell("a")
+    first = lab.mount("web", lower=["base"])
+    (first.merged / "mine").touch()
+    cell("a")
+    again = lab.mount("web", lower=["base"])
+    assert os.listdir(again.upper) == []
+    assert find_overlay("web") is again
+    assert not first.mounted
+
+
+def test_a_cell_that_runs_again_makes_its_layer_anew_and_takes_its_mounts_away(
+    lab: Lab, cell: Callable[[str], None]
+):
+    cell("a")
+    lab.layer("base", {"x": "1"})
+    other = lab.mount("other", lower=[lab.layer("apart")])
+    cell("b")
+    web = lab.mount("web", lower=["base"])
+    cell("a")
+    base = lab.layer("base", {"x": "2"})
+    assert (base.path / "x").read_text() == "2"
+    assert not web.mounted
+    assert "web" not in lab.mounts
+    assert other.mounted
+    with pytest.raises(NoSuchOverlay, match="run the cells above first"):
+        find_overlay("web")
+
+
+def test_a_name_that_another_cell_has_made_stays_taken(lab: Lab, cell: Callable[[str], None]):
+    cell("a")
+    lab.layer("base", {"x": "1"})
+    cell("b")
+    with pytest.raises(BadName, match=r"already.*Lab\(…\) or exercise\(…\) again"):
+        lab.layer("base", {"x": "2"})
+    assert (lab.layers["base"].path / "x").read_text() == "1"
+    cell("a")
+    lab.layer("base")  # the first one still made it
+
+
+def test_a_cell_that_gives_a_name_twice_in_one_run_is_refused(
+    lab: Lab, cell: Callable[[str], None]
+):
+    cell("a")
+    lab.layer("base", {"x": "1"})
+    with pytest.raises(BadName, match="already"):
+        lab.layer("base", {"x": "2"})
 
 
 # Finding overlays by name, for the magics.

@@ -183,6 +183,44 @@ def test_the_error_has_what_it_had_printed(web: Overlay):
         web.sh(f"echo halfway; sleep {unique()}", timeout=1)
 
 
+def test_what_it_prints_is_told_while_it_runs_and_its_errors_after_it(web: Overlay):
+    told: list[tuple[float, str, str]] = []
+    web.sh(
+        "echo one; echo wrong >&2; sleep 0.5; echo two",
+        told=lambda stream, text: told.append((time.monotonic(), stream, text)),
+    )
+    shown = [one for one in told if one[2]]
+    assert [one[1:] for one in shown] == [
+        ("stdout", "one\n"),
+        ("stdout", "two\n"),
+        ("stderr", "wrong\n"),
+    ]
+    assert shown[1][0] - shown[0][0] > 0.4
+
+
+def test_a_letter_that_comes_in_two_parts_is_told_whole(web: Overlay):
+    told: list[str] = []
+    script = r"printf 'a\303'; sleep 0.2; printf '\244b\303'"
+    result = web.sh(script, told=lambda _, text: told.append(text))
+    assert "".join(told) == result.stdout == "aäb\ufffd"
+
+
+def test_what_is_told_has_the_same_limit(web: Overlay):
+    told: list[str] = []
+    result = web.sh(
+        "head -c 1000000 /dev/zero | tr '\\0' x", told=lambda _, text: told.append(text)
+    )
+    assert "".join(told) == result.stdout
+
+
+def test_what_was_told_is_not_in_the_error_again(web: Overlay):
+    told: list[str] = []
+    with pytest.raises(ShellTimeout) as caught:
+        web.sh(f"echo halfway; sleep {unique()}", timeout=1, told=lambda _, text: told.append(text))
+    assert "halfway" in "".join(told)
+    assert "halfway" not in str(caught.value)
+
+
 def test_no_limit_is_a_limit_too(web: Overlay):
     assert web.sh("echo done", timeout=float("inf")).stdout == "done\n"
 

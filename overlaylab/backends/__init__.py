@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
-from ..linux.sandbox import Finished, Limits, Root
+from ..linux.sandbox import Finished, Limits, Root, Told
 
 
 class Mount(Protocol):
@@ -18,10 +18,17 @@ class Mount(Protocol):
     def options(self) -> dict[str, str]:
         """Its options as the kernel reports them."""
 
-    def run(self, script: str, tmp: Path, limits: Limits, root: Root | None = None) -> Finished:
+    def run(
+        self,
+        script: str,
+        tmp: Path,
+        limits: Limits,
+        root: Root | None = None,
+        told: Told | None = None,
+    ) -> Finished:
         """Run a shell script in merged behind a fence; see :mod:`overlaylab.linux.sandbox`.
 
-        With `root` it sees merged as its ``/``.
+        With `root` it sees merged as its ``/``. `told` is told what it prints.
         """
 
     def unmount(self, *, force: bool = False) -> None:

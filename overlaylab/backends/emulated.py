@@ -271,12 +271,17 @@ class EmulatedMount:
         return dict(self._options)
 
     def run(
-        self, script: str, tmp: Path, limits: sandbox.Limits, root: sandbox.Root | None = None
+        self,
+        script: str,
+        tmp: Path,
+        limits: sandbox.Limits,
+        root: sandbox.Root | None = None,
+        told: sandbox.Told | None = None,
     ) -> sandbox.Finished:
         """See :meth:`.Mount.run`."""
         sealed = self.upper is None
         fence = sandbox.Fence(self.merged, str(tmp), read_only=sealed, root=root)
-        return sandbox.run(script, fence, limits)
+        return sandbox.run(script, fence, limits, told)
 
     def _empty(self) -> None:
         _clear(self.merged)

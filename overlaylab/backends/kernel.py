@@ -85,11 +85,16 @@ class KernelMount:
         return {name: self._told.get(value, value) for name, value in reported.items()}
 
     def run(
-        self, script: str, tmp: Path, limits: sandbox.Limits, root: sandbox.Root | None = None
+        self,
+        script: str,
+        tmp: Path,
+        limits: sandbox.Limits,
+        root: sandbox.Root | None = None,
+        told: sandbox.Told | None = None,
     ) -> sandbox.Finished:
         """See :meth:`.Mount.run`."""
         fence = sandbox.Fence(str(self._merged), str(tmp), root=root)
-        return sandbox.run(script, fence, limits)
+        return sandbox.run(script, fence, limits, told)
 
     def unmount(self, *, force: bool = False) -> None:
         """See :meth:`.Mount.unmount`."""

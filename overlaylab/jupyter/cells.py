@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from unittest.mock import patch
 
+from IPython import get_ipython
 from IPython.utils.capture import CapturedIO, capture_output
 
 
@@ -58,6 +59,16 @@ class Ran:
         """The same as text, without the newline at the end."""
         texts = [one.get("text") or one["data"].get("text/plain", "") for one in self.outputs()]
         return "\n".join(text.rstrip("\n") for text in texts)
+
+
+def running_cell() -> tuple[str, str] | None:
+    """The cell that runs now, and which run of it; None where no notebook tells.
+
+    JupyterLab and Notebook 7 send ``cellId`` with what is to be executed.
+    """
+    parent = getattr(get_ipython(), "parent_header", {})
+    cell, message = parent.get("metadata", {}).get("cellId"), parent.get("header", {})
+    return (cell, message.get("msg_id", "")) if cell else None
 
 
 def run(shell: Any, cell: str) -> Ran:

@@ -16,14 +16,15 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 from IPython.display import display
 
+from .. import lab
 from ..doctor import doctor
-from ..errors import OverlaylabError, ShellStopped
+from ..errors import OverlaylabError
 from ..lab import find_overlay, open_overlays
 from ..linux.sandbox import hidden
 from ..overlay import Overlay
 from ..text import Table
 from . import explore, timeline
-from .cells import Shown
+from .cells import Shown, running_cell
 
 #: What ``%overlay`` can show, and what of it takes a path or a layer's name.
 COMMANDS = (
@@ -54,7 +55,8 @@ def status() -> Table:
         for overlay in open_overlays()
     ]
     header = [("overlay", "state", "layers, top first", "lab")] if rows else []
-    return Table(header + rows, empty="Nothing is mounted. Make a lab, and mount: lab.mount(…).")
+    nothing = "Nothing is mounted. Make a lab, and mount: lab.mount(…)."
+    return Table(header + rows, empty=nothing, headed=True)
 
 
 def _layers(overlay: Overlay) -> str:
@@ -103,15 +105,18 @@ class OverlayMagics(Magics):
         with _errors_as_sentences():
             overlay = find_overlay(arguments.name)
             _warn(overlay.open_lab().no_fence())
-            result = overlay.sh(cell, timeout=arguments.timeout)
-        sys.stdout.write(result.stdout)
-        sys.stderr.write(result.stderr)
+            result = overlay.sh(cell, timeout=arguments.timeout, told=_print)
         if result.returncode:
             print(f"exit status {result.returncode}", file=sys.stderr)
         if overlay.writable:
             display(result.moved)
         if result.note:
             print(result.note)
+
+
+def _print(stream: str, text: str) -> None:
+    if text:
+        getattr(sys, stream).write(text)
 
 
 def _warn(sentence: str) -> None:
@@ -180,6 +185,8 @@ def _show_sentence(
     if isinstance(error, Shown):
         return []
     lines = [f"{kind.__name__}: {error}"]
+    if kind is KeyboardInterrupt:
+        lines = [f"{kind.__name__}: The cell was stopped, and what it had done until then stays."]
     if isinstance(error, NameError):
         if traceback.tb_next is None or traceback.tb_next.tb_next is not None:
             shell.showtraceback((kind, error, traceback), tb_offset=1)
@@ -239,13 +246,15 @@ def register(
     """
     global _progress
     _progress = progress
+    lab.running_cell = running_cell
     # With what is in there anybody can give this kernel something to run.
     connection = getattr(ipython, "config", {}).get("IPKernelApp", {}).get("connection_file")
     if isinstance(connection, str) and os.path.isabs(connection):
         hidden.add(os.path.dirname(connection))
     ipython.register_magics(OverlayMagics)
     ipython.register_magic_function(predict, "cell", "predict")
-    ipython.set_custom_exc((OverlaylabError, ShellStopped, NameError, Shown), _show_sentence)
+    own = (OverlaylabError, KeyboardInterrupt, NameError, Shown)
+    ipython.set_custom_exc(own, _show_sentence)
 
     def matcher(context: Any) -> dict[str, object]:
         line = context.text_until_cursor.lstrip()

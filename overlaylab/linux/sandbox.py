@@ -16,6 +16,7 @@ in place and dies with them; no code runs between fork and exec. See :mod:`.conf
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
 import functools
@@ -150,6 +151,10 @@ class Finished:
     reached: str
 
 
+#: Is told what a script prints: ``"stdout"`` when it does, ``"stderr"`` after it has ended.
+Told = Callable[[str, str], object]
+
+
 def kinds() -> list[str]:
     """The fences that stand on this machine, of ``"mounts"``, ``"Landlock"``, ``"seccomp"``."""
     stand = {
@@ -174,7 +179,7 @@ def mounts_work() -> bool:
     return True
 
 
-def run(script: str, fence: Fence, limits: Limits) -> Finished:
+def run(script: str, fence: Fence, limits: Limits, told: Told | None = None) -> Finished:
     """Run `script` with ``sh -c`` behind `fence`.
 
     Everything the script started is gone when this returns: with the right to mount it is
@@ -184,6 +189,7 @@ def run(script: str, fence: Fence, limits: Limits) -> Finished:
         script: shell source.
         fence: where it may write.
         limits: what it may use up until it is killed.
+        told: is told what it prints.
 
     Raises:
         OSError: the shell could not be started.
@@ -208,7 +214,7 @@ def run(script: str, fence: Fence, limits: Limits) -> Finished:
         running = started.result()
         try:
             usage = _Usage(running.process.pid, fence, limits)
-            outputs, reached = _collect(running, limits, usage, interrupted)
+            outputs, reached = _collect(running, limits, usage, interrupted, told)
         finally:
             _end(running)
     stdout, stderr = (output.decode(errors="replace") for output in outputs)
@@ -472,13 +478,19 @@ def _available() -> int:
 
 
 def _collect(
-    script: _Running, limits: Limits, usage: _Usage, interrupted: Callable[[], bool]
+    script: _Running,
+    limits: Limits,
+    usage: _Usage,
+    interrupted: Callable[[], bool],
+    told: Told | None,
 ) -> tuple[list[bytes], str]:
     """Read both outputs until the script has ended, or has reached a limit, which is returned.
 
     An interrupt ends it as well.
     """
     outputs = [pipe.fileno() for pipe in script.pipes]
+    # The two are not mixed: which of them comes first would differ from run to run.
+    text = codecs.getincrementaldecoder("utf-8")(errors="replace")
     kept = {fd: bytearray() for fd in outputs}
     dropped = dict.fromkeys(outputs, 0)
     begin = looked = time.monotonic()
@@ -513,9 +525,15 @@ def _collect(
                 room = OUTPUT_LIMIT - len(kept[key.fd])
                 kept[key.fd] += chunk[:room]
                 dropped[key.fd] += len(chunk[room:])
+                if told and key.fd == outputs[0]:
+                    told("stdout", text.decode(chunk[:room]))
     for fd in outputs:
         if dropped[fd]:
             kept[fd] += f"\n(… {dropped[fd]:,} more bytes not kept)\n".encode()
+    if told:
+        not_shown = kept[outputs[0]][OUTPUT_LIMIT:]
+        told("stdout", text.decode(not_shown, final=True))
+        told("stderr", kept[outputs[1]].decode(errors="replace"))
     return [bytes(kept[fd]) for fd in outputs], reached
 
 

@@ -103,7 +103,7 @@ def test_whoever_stops_a_script_reads_a_sentence_and_no_traceback(running: Kerne
         assert eventually(lambda: processes("sleep", seconds) != [])
         running.manager.interrupt_kernel()
 
-    for number, cell in enumerate(("%%overlay web\nsleep {}", "web.sh('sleep {}')")):
+    for number, cell in enumerate(("%%overlay web\necho so far; sleep {}", "web.sh('sleep {}')")):
         seconds = f"1000.{os.getpid()}{number}"
         presser = threading.Thread(target=stop)
         presser.start()
@@ -112,7 +112,20 @@ def test_whoever_stops_a_script_reads_a_sentence_and_no_traceback(running: Kerne
         said = "The script was stopped, and what it had done until then stays."
         assert output.error == ("ShellStopped", said)
         assert output.traceback == [f"ShellStopped: {said}"]
+        assert output.stdout == ("so far\n" if number == 0 else "")
     running.run("lab.close(); del lab, web")
+
+
+def test_whoever_stops_python_reads_a_sentence_too(running: Kernel):
+    running.run("%load_ext overlaylab\nimport time")
+    presser = threading.Timer(0.5, running.manager.interrupt_kernel)
+    presser.start()
+    output = running.run("print('so far')\nwhile True: time.sleep(0.01)")
+    presser.join()
+    assert output.stdout == "so far\n"
+    assert output.traceback == [
+        "KeyboardInterrupt: The cell was stopped, and what it had done until then stays."
+    ]
 
 
 def test_the_doctor_knows_what_kernel_it_is_in(running: Kernel):
