@@ -72,16 +72,35 @@ class Server:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """JupyterLab with settings of its own. Each test has a directory in it: see `lab_page`."""
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What JupyterLab and Notebook 7 have in common: settings, and the root of the lessons."""
     home = tmp_path_factory.mktemp("jupyter")
+    (home / "notebooks").mkdir()
+    return home
+
+
+@pytest.fixture(scope="session")
+def server(home: Path) -> Iterator[Server]:
+    """JupyterLab with settings of its own. Each test has a directory in it: see `lab_page`."""
+    with _serving("jupyterlab", home) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def classic(home: Path) -> Iterator[Server]:
+    """Notebook 7, with the same settings and lessons."""
+    with _serving("notebook", home) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def _serving(module: str, home: Path) -> Iterator[Server]:
     root, settings = home / "notebooks", home / "settings"
-    root.mkdir()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     token = secrets.token_hex(16)
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}"]
+    command = [sys.executable, "-m", module, "--no-browser", f"--port={port}"]
     command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={root}"]
     command += ["--ServerApp.port_retries=0", *(["--allow-root"] if os.getuid() == 0 else [])]
     environment = {
@@ -95,13 +114,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         "IPYTHONDIR": str(home / "ipython"),
     }
     url = f"http://127.0.0.1:{port}"
-    with open(home / "log", "wb") as log:
+    with open(home / f"{module}.log", "wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment, cwd=home)
     try:
         deadline = time.monotonic() + _START_SECONDS
         while not _answers(f"{url}/api?token={token}"):
             if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail(f"JupyterLab does not answer:\n{(home / 'log').read_text()}")
+                said = (home / f"{module}.log").read_text()
+                pytest.fail(f"{module} does not answer:\n{said}")
             time.sleep(0.2)
         yield Server(url, token, root, settings)
     finally:
@@ -134,11 +154,18 @@ def browser() -> Iterator[Browser]:
 
 @dataclass
 class Lab:
-    """A page that shows JupyterLab, its directory of lessons, and what went wrong in it."""
+    """A page that shows JupyterLab, its directory of lessons, and what went wrong in it.
+
+    Attributes:
+        hosts: those to which it may send requests.
+        errors: what was said in its console.
+        strangers: requests to others.
+    """
 
     page: Page
     server: Server
     directory: Path
+    hosts: set[str]
     errors: list[str] = field(default_factory=list)
     strangers: list[str] = field(default_factory=list)
 
@@ -206,6 +233,11 @@ class Lab:
         self._until_run(prompt, seconds)
         return cell
 
+    def save(self) -> None:
+        """Save the notebook in front, with what its widgets show."""
+        self.page.keyboard.press("Control+s")
+        expect(self.page.locator(".lm-TabBar-tab.jp-mod-current.jp-mod-dirty")).to_have_count(0)
+
     def screenshot(self, name: str) -> None:
         """Keep a picture of the page as it is."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
@@ -221,14 +253,13 @@ def lab_page(browser: Browser, server: Server) -> Iterator[Lab]:
     directory = server.root / f"course-{secrets.token_hex(4)}"
     list(course_command.copy(directory))
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
-    lab = Lab(context.new_page(), server, directory)
-    host = urlsplit(server.url).netloc
+    lab = Lab(context.new_page(), server, directory, {urlsplit(server.url).netloc})
     lab.page.on("console", lambda one: lab.errors.append(one.text) if one.type == "error" else None)
     lab.page.on("pageerror", lambda error: lab.errors.append(str(error)))
 
     def asked(request: object) -> None:
         address = urlsplit(request.url)  # type: ignore[attr-defined]
-        if address.scheme in ("http", "https", "ws", "wss") and address.netloc != host:
+        if address.scheme in ("http", "https", "ws", "wss") and address.netloc not in lab.hosts:
             lab.strangers.append(address.geturl())
 
     lab.page.on("request", asked)

@@ -42,7 +42,7 @@ def test_nothing_in_a_name_is_executed(lab_page: Lab, write_notebook: Callable[.
     lab_page.run_all()
     assert lab_page.page.locator(".jp-CodeCell.jp-mod-error").count() == 0
     pictures = lab_page.page.locator(".overlaylab-picture svg")
-    expect(pictures).to_have_count(2)  # all of the explorer's columns, and the time line
+    expect(pictures).to_have_count(3)  # the explorer with all columns, the time line, the chart
     # Of upper's own names those with "script" in them are gone by now.
     assert pictures.first.locator('[data-cell^="h"]').count() > 800
     for source in CELLS:

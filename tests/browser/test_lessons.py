@@ -5,22 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from ..helpers import LESSONS
-from .conftest import PANEL, Lab
+from .conftest import Lab
 
 PICTURE = ".overlaylab-picture"
-
-
-def test_every_lesson_opens_and_runs(lab_page: Lab):
-    """One after the other in one JupyterLab, as a course is read."""
-    for lesson in (path.name[:2] for path in LESSONS):
-        lab_page.open(lesson)
-        lab_page.run_all()
-        lesson_page = lab_page.page.locator(PANEL)
-        assert lesson_page.locator(".jp-CodeCell.jp-mod-error").count() == 0, lesson
-        assert lesson_page.get_by_text("Error displaying widget").count() == 0, lesson
-        assert lesson_page.get_by_text("Loading widget").count() == 0, lesson
-        assert lab_page.errors == [], lesson
 
 
 def test_before_it_runs_a_lesson_shows_its_pictures(lab_page: Lab):

@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-from ..helpers import LESSONS
+from ..helpers import LESSONS, SUMMARY
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 
@@ -55,6 +55,6 @@ def _uncompared(cell: nbformat.NotebookNode) -> bool:
 if __name__ == "__main__":
     os.environ["TQDM_DISABLE"] = "1"  # a progress bar is no output of a lesson
     os.environ["OVERLAYLAB_PROGRESS"] = "/nowhere"  # and neither is what somebody has solved
-    for path in map(Path, sys.argv[1:]) if len(sys.argv) > 1 else LESSONS:
+    for path in map(Path, sys.argv[1:]) if len(sys.argv) > 1 else (*LESSONS, SUMMARY):
         print(path.name)
         execute(path)

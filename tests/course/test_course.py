@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from ..helpers import LESSONS, NOTEBOOKS, ROOT
+from ..helpers import LESSONS, NOTEBOOKS, ROOT, SUMMARY
 from .course_map import FACTS, MAP, shown, text, where
 
 GLOSSARY = NOTEBOOKS / "GLOSSARY.md"
@@ -69,7 +69,7 @@ def anchor(heading: str) -> str:
     return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
 
 
-@pytest.mark.parametrize("path", [*PAGES, *LESSONS], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [*PAGES, *LESSONS, SUMMARY], ids=lambda path: path.name)
 def test_no_internal_link_is_dead(path: Path) -> None:
     for target in re.findall(r"\]\(([^)\s]+)\)", texts(path)):
         if re.match(r"https?://", target):
@@ -86,7 +86,7 @@ def test_no_internal_link_is_dead(path: Path) -> None:
 def test_a_lesson_leads_to_the_glossary_and_to_the_next_one(path: Path) -> None:
     prose = texts(path)
     assert "](GLOSSARY.md)" in prose
-    following = LESSONS[(LESSONS.index(path) + 1) % len(LESSONS)].name
+    following = [*LESSONS, SUMMARY][LESSONS.index(path) + 1].name
     assert f"]({following})" in prose.splitlines()[-1]
 
 

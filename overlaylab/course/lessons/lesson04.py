@@ -1,12 +1,71 @@
-"""Exercises of lesson 04, delete what you cannot delete."""
+"""Predictions and exercises of lesson 04, delete what you cannot delete."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+
+from ...layer import Layer
+from ...overlay import Overlay
+from ..practice.contents import Outcome
 from ..practice.exercises import Task
 from .states import changed_besides, kind_differs, kinds, missing, present, text_differs, untouched
 
 _CACHE = {f"var/cache/{name}.deb": f"{name}\n" for name in ("bash", "coreutils", "tar")}
 _CONF = {f"etc/app.d/{number}.conf": f"{number}\n" for number in (10, 20, 30)}
+
+
+def _marked(overlay: Overlay, path: str) -> str:
+    """What upper has at a path: a whiteout, an opaque directory, another entry, or nothing."""
+    entry = Layer(overlay.upper).entry(path)
+    if entry is None:
+        return "nothing"
+    return "opaque" if entry.opaque else entry.kind
+
+
+def _deleted(web: Overlay) -> str:
+    if not (web.lower[0].path / "etc/motd").exists():
+        return "b"
+    return {"nothing": "a", "whiteout": "c"}.get(_marked(web, "etc/motd"), "upper has a file")
+
+
+def _remade(web: Overlay) -> str:
+    cache = web.merged / "var/cache"
+    if not (cache / "three").exists():
+        return "c"
+    return "a" if (cache / "one").exists() else "b"
+
+
+def _new_name(web: Overlay) -> str:
+    entry = Layer(web.upper).entry("etc/motd")
+    if entry is None or entry.kind != "file":
+        return "a"
+    return "b" if entry.origin else "c"
+
+
+def _found_as(path: str, letters: Mapping[str, str]) -> Outcome:
+    """What upper has at a path, as the letter of an answer; in words where none fits."""
+
+    def outcome(web: Overlay) -> str:
+        found = _marked(web, path)
+        return letters.get(found, found)
+
+    return outcome
+
+
+def _several(overlay: Overlay) -> bool:
+    return len(kinds(overlay)) > 1
+
+
+OUTCOMES: Mapping[str, Outcome] = {
+    "deleted": _deleted,
+    "draft": _found_as("etc/draft", {"nothing": "a", "whiteout": "b", "file": "c"}),
+    "changed": _found_as("etc/hosts", {"file": "a", "whiteout": "b"}),
+    "directory": _found_as("var/cache", {"directory": "a", "opaque": "b", "whiteout": "c"}),
+    "remade": _remade,
+    "name": _new_name,
+    "second": lambda later: "b" if (later.merged / "etc/hosts").exists() else "a",
+}
 
 TASKS = [
     Task(
@@ -14,7 +73,12 @@ TASKS = [
         mistakes=[
             (untouched, "var/cache is still there, and upper is empty."),
             (
-                lambda overlay: len(kinds(overlay)) > 1,
+                lambda overlay: kinds(overlay).get("var/cache") == "whiteout" and _several(overlay),
+                "upper holds more than one entry: the whiteout of var/cache is right, and what "
+                "else was changed is too much.",
+            ),
+            (
+                _several,
                 "upper holds more than one entry: delete the directory, not the files in it.",
             ),
             (
@@ -29,6 +93,11 @@ TASKS = [
         mistakes=[
             (untouched, "etc/app.d still shows the three files of base."),
             (missing("etc/app.d"), "etc/app.d is gone: it should be there, and empty."),
+            (
+                lambda overlay: not os.path.isdir(overlay.merged / "etc/app.d"),
+                "etc/app.d is no directory any more: it should be one, and empty.",
+            ),
+            (missing("etc/motd"), "etc/motd is gone as well: only etc/app.d should be emptied."),
             (
                 lambda overlay: any(kind == "whiteout" for kind in kinds(overlay).values()),
                 "the files were deleted one by one, each with a whiteout of its own: one mark "
@@ -53,8 +122,8 @@ TASKS = [
             (untouched, "upper is still empty."),
             (
                 missing("etc/app.d/20.conf"),
-                "etc/app.d/20.conf is gone, and no command brings back what a mark hides: keep "
-                "the file in $TMPDIR before.",
+                "etc/app.d/20.conf is gone, and no command brings back what a mark hides: begin "
+                "again with exercise(…), and keep the file in $TMPDIR (outside of merged) before.",
             ),
             (
                 text_differs("etc/app.d/20.conf", "20"),
@@ -72,6 +141,11 @@ TASKS = [
             (
                 present("etc/issue"),
                 "etc/issue is still there: it should have the one whiteout.",
+            ),
+            (
+                kind_differs("etc/app.d", "opaque"),
+                "etc/app.d is not opaque: it is the directory to delete and make again, and etc "
+                "is to stay.",
             ),
             (
                 changed_besides("etc/app.d", "etc/app.d/20.conf", "etc/issue"),

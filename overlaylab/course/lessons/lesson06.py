@@ -1,9 +1,15 @@
-"""Exercises of lesson 06, build an image."""
+"""Predictions and exercises of lesson 06, build an image."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+
+from ...image import Image
 from ...image.build import Build, base_image, build
+from ...image.model import ImageLayer
 from ...lab import Lab
+from ..practice.contents import Outcome
 from ..practice.image_exercises import ImageTask
 
 _MIB = 1 << 20
@@ -42,6 +48,55 @@ def _after_a_change(dockerfile: str) -> str:
             )
     return ""
 
+
+def _lines_added(web: Build, base: Image) -> str:
+    added = len(web.image.layers) - len(base.layers)
+    return {3: "a", 4: "b", 6: "c"}.get(added, f"{added} layers")
+
+
+def _marks(tarred: ImageLayer) -> str:
+    entries = list(tarred.entries())
+    if any(os.path.basename(entry.path).startswith(".wh.") for entry in entries):
+        return "a"
+    return "c" if all(entry.kind in ("file", "directory") for entry in entries) else "b"
+
+
+def _kernel(asked: Build) -> str:
+    if _read(asked, "kernel").decode().strip() == os.uname().release:
+        return "c"
+    paths = [entry.path for layer in asked.image.layers for entry in layer.entries()]
+    return "a" if any("vmlinu" in path for path in paths) else "b"
+
+
+def _run_again(made: Build) -> tuple[list[str], list[str]]:
+    """The instructions that make a layer, and those of them that were carried out."""
+    all_ = [step for step in made.steps if step.layer]
+    return (
+        [step.instruction for step in all_],
+        [step.instruction for step in all_ if not step.cached],
+    )
+
+
+def _twice(same: Build) -> str:
+    all_, ran = _run_again(same)
+    runs = [line for line in all_ if line.startswith("RUN ")]
+    return {(*all_,): "a", (*runs,): "b", (): "c"}.get((*ran,), ", ".join(ran))
+
+
+def _edited(again: Build) -> str:
+    all_, ran = _run_again(again)
+    changed = next(number for number, line in enumerate(all_) if line.startswith("COPY motd"))
+    answers = {(all_[changed],): "a", (*all_[changed:],): "b", (*all_,): "c"}
+    return answers.get((*ran,), ", ".join(ran) or "no line")
+
+
+OUTCOMES: Mapping[str, Outcome] = {
+    "layers": _lines_added,
+    "tar": _marks,
+    "kernel": _kernel,
+    "twice": _twice,
+    "edited": _edited,
+}
 
 TASKS = [
     ImageTask(

@@ -1,10 +1,14 @@
-"""Exercises of lesson 07, find out why commit keeps growing."""
+"""Predictions and exercises of lesson 07, find out why commit keeps growing."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ...image import Image
 from ...lab import Lab
+from ...layer import Layer
 from ..demos.growth import Growth
+from ..practice.contents import Outcome
 from ..practice.image_exercises import ImageTask
 
 _MIB = 1 << 20
@@ -29,6 +33,54 @@ def _with_a_download(lab: Lab) -> Image:
 def _with_a_log(lab: Lab) -> Image:
     return _grown(lab, "echo one >> data/log", "echo two >> data/log", "chmod 600 data/log")
 
+
+def _after_delete(base: Layer, written: Layer, deleted: Layer) -> str:
+    before = Image.from_layers([base, written]).report().total_bytes
+    after = Image.from_layers([base, written, deleted]).report().total_bytes
+    if after == before:
+        return "b"
+    return "a" if after < before else "c"
+
+
+def _one_byte(growth: Growth) -> str:
+    size = growth.image.layers[-1].size
+    if size > 10 * _MIB:
+        return "a"
+    return {1: "b", 4096: "c"}.get(size, f"{size:,} bytes")
+
+
+def _free(growth: Growth) -> str:
+    """Which of the last three commits stored less than 1 KiB."""
+    free = [layer.size < 1024 for layer in growth.image.layers[-3:]]
+    answers: dict[tuple[bool, ...], str] = {
+        (True, True, True): "a",
+        (False, False, False): "b",
+        (False, False, True): "c",
+    }
+    return answers.get((*free,), f"{sum(free)} of them")
+
+
+def _left(short: Growth) -> str:
+    entries = dict(short.layers[-1].walk())
+    if "big" not in entries:
+        return "c"
+    return "b" if entries["big"].kind == "whiteout" else "a"
+
+
+def _stored_of_opened(opened: Layer) -> str:
+    entry = opened.entry("data/big")
+    if entry is None:
+        return "c"
+    return {10 * _MIB: "a", 0: "b"}.get(entry.size, f"{entry.size:,} bytes")
+
+
+OUTCOMES: Mapping[str, Outcome] = {
+    "delete": _after_delete,
+    "byte": _one_byte,
+    "three": _free,
+    "inside": _left,
+    "opened": _stored_of_opened,
+}
 
 TASKS = [
     ImageTask(

@@ -1,12 +1,19 @@
-"""Exercises of lesson 08, find out how deep a stack can go."""
+"""Predictions and exercises of lesson 08, find out how deep a stack can go."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
 
 from ...overlay import Overlay
+from ..practice.contents import Outcome
 from ..practice.exercises import Task
 from .states import changed_besides, no_file, present, text, text_differs, touched, untouched
+
+if TYPE_CHECKING:
+    from ..demos.stacks import Misses
 
 _PLUGINS = {f"plugins/{name}.so": f"{name}\n" for name in ("jpeg", "png", "tiff")}
 _WANTED = "plugins/webp.so"
@@ -26,13 +33,57 @@ def _lost_a_plugin(overlay: Overlay) -> bool:
     return any(text(overlay, path) != content for path, content in _PLUGINS.items())
 
 
+def _numbers(overlay: Overlay) -> list[str]:
+    """Those in asked.txt, with whatever between them."""
+    return re.findall(r"\d+", text(overlay, "asked.txt") or "")
+
+
 def _number_differs(place: int, wanted: str) -> Callable[[Overlay], bool]:
-    def differs(overlay: Overlay) -> bool:
-        words = (text(overlay, "asked.txt") or "").split()
-        return words[place] != wanted
+    return lambda overlay: _numbers(overlay)[place] != wanted
 
-    return differs
 
+def _asked_most(web: Overlay) -> str:
+    base, missing = asks(web, "base"), asks(web, "missing")
+    return "c" if base == missing else "a" if base > missing else "b"
+
+
+def _times_as_long(misses: Misses) -> str:
+    """How the first time in the deepest stack compares with that in the flattest one."""
+    first = misses.first
+    times = first[max(first)] / first[min(first)]
+    if times < 1.5:
+        return "c"
+    return "a" if times >= 10 else "b" if times < 3 else f"{times:.0f} times as long"
+
+
+def _layer_seen(live: Overlay) -> str:
+    """Does merged show what was done to its layer: all of it, some of it, nothing?"""
+    merged = live.merged
+    listed = os.listdir(merged)
+    shown = [
+        "new" in listed,
+        "data" not in listed,
+        (merged / "new").exists(),
+        not (merged / "data").exists(),
+        text(live, "conf") == "port 8080\n",
+    ]
+    return "b" if all(shown) else "a" if any(shown) else "c"
+
+
+OUTCOMES: Mapping[str, Outcome] = {
+    "asked": _asked_most,
+    "docs": lambda box: {8: "a", 1: "b", 2: "c"}.get(
+        asks(box, "share/doc/missing"), "another number of them"
+    ),
+    "time": _times_as_long,
+    "many": lambda lab: {0: "c", 1: "b", 2: "a"}[len({"many", "more"} & set(lab.mounts))],
+    "text": lambda result, named: (
+        "b" if result.refused else "c" if result.layers == len(named.long) else "a"
+    ),
+    "nested": lambda lab: {0: "a", 1: "b", 2: "c"}[len({"second", "third"} & set(lab.mounts))],
+    "shared": lambda found: {0: "a", 1: "c", 2: "b"}[len(found)],
+    "live": _layer_seen,
+}
 
 TASKS = [
     Task(
@@ -104,7 +155,7 @@ TASKS = [
             ),
             (no_file("asked.txt"), "asked.txt is not a file: write the numbers with echo."),
             (
-                lambda overlay: len((text(overlay, "asked.txt") or "").split()) != 3,
+                lambda overlay: len(_numbers(overlay)) != 3,
                 "asked.txt does not have three numbers.",
             ),
             (

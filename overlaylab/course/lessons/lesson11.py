@@ -1,10 +1,17 @@
-"""Exercises of lesson 11, take an image apart."""
+"""Predictions and exercises of lesson 11, take an image apart."""
 
 from __future__ import annotations
 
+import json
+import tarfile
+from collections.abc import Mapping
+from pathlib import Path
+
 from ...image import Image
+from ...image.report import Report
 from ...lab import Lab
 from ..demos.growth import Growth
+from ..practice.contents import Outcome
 from ..practice.image_exercises import ImageTask
 
 _MIB = 1 << 20
@@ -59,6 +66,26 @@ COPY --from=work /out /out
 RUN mkdir /cache && echo none > /cache/list && echo ready > /out/ready
 CMD ["/out/app"]
 """
+
+
+def _not_layers(layout: Path) -> str:
+    """What the blobs are that are no tars."""
+    blobs = sorted(layout.glob("blobs/sha256/*"))
+    others = [json.loads(path.read_text()) for path in blobs if not tarfile.is_tarfile(path)]
+    if not others:
+        return "a"
+    keys = {key for one in others for key in one}
+    return "c" if {"layers", "history"} <= keys else "b"
+
+
+def _stored(report: Report) -> str:
+    return f"{report.total_bytes // _MIB} MiB"
+
+
+OUTCOMES: Mapping[str, Outcome] = {
+    "blobs": _not_layers,
+    "stored": _stored,
+}
 
 TASKS = [
     ImageTask(

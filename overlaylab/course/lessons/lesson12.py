@@ -1,13 +1,15 @@
-"""Exercises of lesson 12, go further."""
+"""Predictions and exercises of lesson 12, go further."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from ...layer import Content
 from ...overlay import Overlay
+from ..practice.contents import Outcome
 from ..practice.exercises import Task
 from .states import holds_data, leads_out, no_file, text, text_differs, touched, untouched
 
@@ -42,6 +44,77 @@ def _leads_elsewhere(overlay: Overlay) -> bool:
     )
 
 
+def _has_data(overlay: Overlay) -> bool:
+    return (overlay.upper / "bin/tool").read_bytes().startswith(b"data")
+
+
+def _after_chmod(meta: Overlay) -> str:
+    if not (meta.upper / "bin/tool").is_file():
+        return "c"
+    return "a" if _has_data(meta) else "b"
+
+
+def _taken(free_before: int, free_after: int) -> str:
+    """How much of the disk has gone, apart from what the filesystem keeps for itself."""
+    taken = (free_before - free_after) / _MIB
+    if taken < 1:
+        return "b"
+    return "a" if 15 < taken < 18 else f"{taken:.0f} MiB"
+
+
+def _still_shared(data: Overlay, shared_bytes: Callable[[Path], int]) -> str:
+    shared = shared_bytes(data.upper / "table") / _MIB
+    if shared > 15:
+        return "c"
+    return "a" if shared < 1 else "b"
+
+
+def _synced(in_safe: int, in_fast: int) -> str:
+    written = [size >= 4 * _MIB for size in (in_safe, in_fast)]
+    if all(written):
+        return "a"
+    return "c" if not any(written) else "b" if written[0] else "in fast alone"
+
+
+def _mounted_again(hasty: Overlay, result: str) -> str:
+    if result != "not refused":
+        return "b"
+    return "a" if (hasty.merged / "note").exists() else "c"
+
+
+def _seen(view: Overlay) -> str:
+    if (view.merged / "README").read_text() != "How to begin\n":
+        return "a"
+    return "b" if {"1f", "2c"} & {*os.listdir(view.merged)} else "c"
+
+
+def _without_root(house: Overlay, output: str) -> str:
+    there = [line.split() for line in output.splitlines()]
+    here = [line.split() for line in repr(house.changes()).splitlines()]
+    same = [line in there for line in here]
+    return "c" if all(same) else "b" if any(same) else "a"
+
+
+def _permitted(output: str) -> str:
+    lines = [line.partition(" ") for line in output.splitlines()]
+    names = [name for name, _, how in lines if how == "not refused"]
+    if len(names) == len(lines):
+        return "a"
+    return {"volatile": "b", "": "c"}.get(" ".join(names), " and ".join(names))
+
+
+OUTCOMES: Mapping[str, Outcome] = {
+    "chmod": _after_chmod,
+    "append": lambda meta: "b" if _has_data(meta) else "a",
+    "disk": _taken,
+    "middle": _still_shared,
+    "fsync": _synced,
+    "again": _mounted_again,
+    "names": _seen,
+    "rootless": _without_root,
+    "options": _permitted,
+}
+
 TASKS = [
     Task(
         layers={"base": _STORE},
@@ -62,10 +135,14 @@ TASKS = [
             ),
             (
                 _leads_nowhere,
-                "not all three names lead to a file: is there a ../ for each directory that the "
-                "link is in?",
+                "not all three names lead to a file: is one still missing? And is there a ../ for "
+                "each directory that the link is in?",
             ),
-            (_leads_elsewhere, "a name does not lead to the file of the store that it should."),
+            (
+                _leads_elsewhere,
+                "a name does not lead to the file of the store that it should: it is a copy, or a "
+                "link to another one.",
+            ),
         ],
         solution="mkdir -p app/bin app/lib\n"
         "ln -s ../../store/1f app/bin/start\n"

@@ -7,7 +7,10 @@ is found out on the real stack, by a function in the ``OUTCOMES`` of the lesson'
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+import os
+import platform
+import shutil
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,8 +22,40 @@ from ...errors import OverlaylabError
 from ...jupyter.cells import Ran, run
 from ...jupyter.widgets.choices import Choices, lettered
 from ...jupyter.widgets.picture import Widget
+from ...linux import users
 from ...text import Table
 from . import contents
+
+
+def _mounts() -> bool:
+    return choose().backend.name == "kernel"
+
+
+def _fence() -> bool:
+    return _mounts() or bool({"mounts", "Landlock"} & {*choose().backend.fences()})
+
+
+def _root() -> bool:
+    return _mounts() and os.geteuid() == 0 and not users.in_user_namespace()
+
+
+def _disk() -> bool:
+    return _root() and bool(shutil.which("mkfs.xfs")) and os.path.exists("/dev/loop-control")
+
+
+def _data_only() -> bool:
+    return _root() and tuple(map(int, platform.release().split(".")[:2])) >= (6, 5)
+
+
+#: The tag of a cell → what it needs, and whether that is here.
+_NEEDS: Mapping[str, tuple[str, Callable[[], bool]]] = {
+    "": ("", lambda: True),
+    "kernel-only": ("a real mount", _mounts),
+    "fence": ("a fence for its scripts, which Linux has since 5.13", _fence),
+    "root-only": ("a real mount by the machine's root", _root),
+    "disk-only": ("a disk of its own, mounted by the machine's root", _disk),
+    "linux-6.5": ("Linux 6.5, and a real mount by the machine's root", _data_only),
+}
 
 
 @dataclass(frozen=True)
@@ -33,7 +68,7 @@ class Answers:
         says: what is said of each: the idea behind it, and what in the outputs speaks for or
             against it.
         right: the number of the right one, from 0.
-        needs: what a machine needs to show it, for those that not every machine can; or ``""``.
+        needs: the tag of a cell that not every machine can run, ``"kernel-only"``; or ``""``.
     """
 
     name: str
@@ -41,6 +76,11 @@ class Answers:
     says: tuple[str, ...]
     right: int
     needs: str = ""
+
+    def missing(self) -> str:
+        """What this machine lacks to show it; nothing for most."""
+        words, is_there = _NEEDS[self.needs]
+        return "" if is_there() else words
 
     @property
     def unfolds(self) -> str:
@@ -98,7 +138,7 @@ class Prediction(Widget):
         if self._actual is not None:
             return f"What happened: {self._actual}"
         right = self._asked.words[self._asked.right]
-        return f"This machine cannot show it: it needs {self._asked.needs}. On Linux: {right}"
+        return f"This machine cannot show it: it needs {self._asked.missing()}. On Linux: {right}"
 
     def face(self) -> dict[str, str]:
         """The answers, what the cell showed, and what happened: for a page without a kernel."""
@@ -148,13 +188,11 @@ def ask(line: str, cell: str) -> Prediction:
     shell: Any = get_ipython()
     asked = answers(line.strip())
     ran = run(shell, cell)
-    if ran.failed and not asked.needs:
+    if asked.missing():
+        return Prediction(asked, ran, None)
+    if ran.failed:
         ran.replay()
-    stand_in = choose().backend.name == "emulated"
-    actual = None if ran.failed else _actual(asked, ran, shell.user_ns)
-    if asked.needs and stand_in and actual != asked.words[asked.right]:
-        actual = None
-    return Prediction(asked, ran, actual)
+    return Prediction(asked, ran, _actual(asked, ran, shell.user_ns))
 
 
 def _actual(asked: Answers, ran: Ran, names: Mapping[str, object]) -> str:
