@@ -25,10 +25,10 @@ def __getattr__(name: str) -> object:
 
 
 def load_ipython_extension(ipython: object) -> None:
-    """Called by ``%load_ext overlaylab``: make ``%overlay``, ``%%overlay``, ``%%predict`` known."""
+    """Called by ``%load_ext overlaylab``: make ``%overlay`` and the course's magics known."""
     from .jupyter.magics import register
 
-    register(ipython, _progress, _predict)
+    register(ipython, _progress, {"predict": _predict, "needs": _needs})
 
 
 def _predict(line: str, cell: str) -> object:
@@ -43,3 +43,10 @@ def _progress(file: str | None) -> object:
     from .course.practice.overview import export, overview
 
     return export(file) if file else overview()
+
+
+def _needs(line: str, cell: str) -> object:
+    """Leave out a cell that this machine cannot run; see :mod:`.course.practice.needs`."""
+    from .course.practice.needs import run_if_possible
+
+    return run_if_possible(line, cell)

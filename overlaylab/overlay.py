@@ -55,7 +55,8 @@ class ShellResult:
         returncode: its status; negative for the signal that ended it.
         changes: what it put into upper: the changes that were not there before.
         gone: the changes that were there before and are no more.
-        note: a sentence about a refusal that the fence may have caused; ``""`` without one.
+        note: a sentence about a refusal that the fence may have caused, or a path that is not
+            merged's; ``""`` without one.
     """
 
     stdout: str
@@ -335,8 +336,17 @@ class Overlay:
             done.returncode,
             new,
             gone,
-            lab.no_fence() or (_fence_note(lab) if refused else ""),
+            lab.no_fence() or (_fence_note(lab) if refused else self._root_note(script)),
         )
+
+    def _root_note(self, script: str) -> str:
+        """Whether a script has named a path of merged as it would be called in a container."""
+        for path in _ABSOLUTE.findall(script):
+            first = path.split("/")[1]
+            if path == "/" or (first and os.path.lexists(self.merged / first)):
+                inside = path.strip("/") or "."
+                return f"{path} is this machine's. In merged, where the script runs: {inside}"
+        return ""
 
     def run(self, script: str, limits: Limits, root: Root | None = None) -> Finished:
         """Run a shell script as :meth:`sh` does, without a step in the history.
@@ -482,6 +492,11 @@ def _prefixes_at(merged: str) -> Collection[str]:
 def _is_too_long(error: Exception) -> bool:
     """An argument has at most 128 KiB, and no zero in it (execve(2))."""
     return isinstance(error, ValueError) or getattr(error, "errno", 0) == errno.E2BIG
+
+
+#: A word of a script that is an absolute path, in plain letters; /dev, /proc and /tmp are left out,
+#: which are a script's own.
+_ABSOLUTE = re.compile(r"(?<![^\s;&|<>=('\"])/(?!(?:dev|proc|tmp)\b)[\w./-]*(?![^\s;&|<>)'\"])")
 
 
 def _fence_note(lab: Lab) -> str:

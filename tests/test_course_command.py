@@ -445,10 +445,14 @@ def test_a_full_disk_leaves_whole_files_and_the_command_can_be_given_again(
         assert "No space left on device" in refusal(capsys, "--no-lab", str(place))
     lessons = course_command.lessons()
     assert all(
-        path.read_bytes() == lessons[path.name] for path in place.rglob("*") if path.is_file()
+        path.read_bytes() == lessons[path.name]
+        for path in place.rglob("*")
+        if path.is_file() and path.name != course_command.HOME
     )
     assert main(["course", "--no-lab", str(place)]) == 0
-    assert {path.name: path.read_bytes() for path in place.glob("[!.]*")} == lessons
+    copied = {path.name: path.read_bytes() for path in place.glob("[!.]*")}
+    assert copied.pop(course_command.HOME).startswith(b"# overlaylab")
+    assert copied == lessons
 
 
 def test_a_place_that_cannot_be_written_is_a_sentence(
@@ -492,7 +496,7 @@ def test_the_place_has_a_name_if_nobody_gives_one(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert main(["course", "--no-lab"]) == 0
-    assert capsys.readouterr().out == "The course is in overlaylab-course: 16 files.\n"
+    assert capsys.readouterr().out == "The course is in overlaylab-course: 17 files.\n"
     ignored = (ROOT / ".gitignore").read_text().splitlines()
     assert "overlaylab-course/" in ignored  # a checkout does not see a learner's work
 
@@ -555,7 +559,8 @@ def test_the_wheel_alone_serves_the_course_and_its_first_lesson_runs(
     assert str(installed.parent) in run(installed / "python", "-c", where, cwd=directory)
     with serving(installed, directory) as ask:
         found = json.loads(ask("api/contents"))["content"]
-        assert {one["name"] for one in found} == set(course_command.lessons())
+        names = {one["name"] for one in found}
+        assert names == {*course_command.lessons(), course_command.HOME}
         lesson = json.loads(ask("api/contents/00-start.ipynb"))["content"]
         assert lesson["metadata"]["kernelspec"]["name"] == "overlaylab"
         assert "overlaylab" in json.loads(ask("api/kernelspecs"))["kernelspecs"]

@@ -251,6 +251,40 @@ def test_output_just_before_the_end_is_not_lost(web: Overlay):
         assert web.sh("echo last; exec >&-").stdout == "last\n"
 
 
+# Paths as they are called in a container.
+
+
+@pytest.mark.parametrize(
+    ("script", "path", "inside"),
+    [
+        ("cat /etc/motd", "/etc/motd", "etc/motd"),
+        ("ls /", "/", "."),
+        ("true; cat '/etc/none' || true", "/etc/none", "etc/none"),
+        ("echo $(ls /etc/)", "/etc/", "etc"),
+    ],
+)
+def test_whoever_names_a_path_of_merged_from_the_root_is_told(
+    web: Overlay, script: str, path: str, inside: str
+):
+    said = f"{path} is this machine's. In merged, where the script runs: {inside}"
+    assert web.sh(script).note == said
+
+
+@pytest.mark.parametrize(
+    "script",
+    [
+        "cat etc/motd",
+        "head -c 9 /dev/zero > new",
+        "echo x > /tmp/etc",
+        "cat /etc-not/motd || true",
+        "echo https://example.org/etc/motd",
+        "sed s/etc/motd/ etc/motd",
+    ],
+)
+def test_a_path_that_is_no_name_of_merged_is_not_remarked(web: Overlay, script: str):
+    assert web.sh(script).note == ""
+
+
 # What is left of it.
 
 

@@ -26,7 +26,7 @@ from ..trees import (
 )
 from .blob import Json
 from .model import ImageLayer, Parts
-from .unpack import unpack_layers
+from .unpack import check_lab, unpack_layers
 
 
 def squash(image: Parts, lab: Lab, name: str, keep: int) -> Parts:
@@ -37,12 +37,16 @@ def squash(image: Parts, lab: Lab, name: str, keep: int) -> Parts:
             f"An image with {len(image.layers)} layer(s) cannot keep {keep} and squash the rest: "
             f"give a number from 0 to {len(image.layers) - 1}."
         )
-    layers = unpack_layers(image, lab, f"{name}-")
-    below = layers[number:]
+    check_lab(lab)
 
     def fill(path: Path) -> None:
-        for layer in layers[number - 1 :: -1]:
-            _put_on(layer, path, below)
+        layers = unpack_layers(image, lab, f"{name}-")
+        try:
+            for layer in layers[number - 1 :: -1]:
+                _put_on(layer, path, layers[number:])
+        finally:
+            for layer in layers:
+                lab.remove_layer(layer.name)
 
     squashed = ImageLayer.of(lab.new_layer(name, fill), _created(image))
     made = {"created": image.rest.get("created"), "created_by": f"squash of {number} above {keep}"}

@@ -27,8 +27,7 @@ _ZEROS = bytes(1 << 16)
 
 def unpack_layers(image: Parts, lab: Lab, prefix: str) -> list[Layer]:
     """See :meth:`.Image.unpack`."""
-    if not isinstance(lab, Lab):
-        raise BadImage(f"{lab!r} is no lab to unpack an image in: give one, made with Lab(…).")
+    check_lab(lab)
     made: list[Layer] = []
     try:
         with progress("unpacking the layers") as count:
@@ -40,6 +39,16 @@ def unpack_layers(image: Parts, lab: Lab, prefix: str) -> list[Layer]:
             lab.remove_layer(one.name)
         raise
     return made
+
+
+def check_lab(lab: Lab) -> None:
+    """See that layers can be made in it.
+
+    Raises:
+        BadImage: it is no lab.
+    """
+    if not isinstance(lab, Lab):
+        raise BadImage(f"{lab!r} is no lab to unpack an image in: give one, made with Lab(…).")
 
 
 def _filler(layer: ImageLayer, below: Sequence[Layer], count: Count) -> Callable[[Path], None]:

@@ -6,7 +6,7 @@ import html
 import os
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from IPython import get_ipython
@@ -231,7 +231,7 @@ def complete(line: str) -> list[str]:
 def register(
     ipython: Any,
     progress: Callable[[str | None], object],
-    predict: Callable[[str, str], object],
+    more: Mapping[str, Callable[[str, str], object]],
 ) -> None:
     """Make the magics, and the completion of their arguments, known to `ipython`.
 
@@ -242,7 +242,7 @@ def register(
         ipython: the shell.
         progress: what ``%overlay progress`` shows; it is given the name of a file, or None. The
             course has it, which is built on this and not known here.
-        predict: what ``%%predict`` does with its line and cell; the course has it, too.
+        more: name of a cell magic → what it does with its line and cell; the course has these, too.
     """
     global _progress
     _progress = progress
@@ -252,7 +252,8 @@ def register(
     if isinstance(connection, str) and os.path.isabs(connection):
         hidden.add(os.path.dirname(connection))
     ipython.register_magics(OverlayMagics)
-    ipython.register_magic_function(predict, "cell", "predict")
+    for name, run in more.items():
+        ipython.register_magic_function(run, "cell", name)
     own = (OverlaylabError, KeyboardInterrupt, NameError, Shown)
     ipython.set_custom_exc(own, _show_sentence)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import nbformat
@@ -65,12 +66,35 @@ def test_only_cells_about_this_machine_go_uncompared() -> None:
     assert len(ignored) == MACHINE_DEPENDENT
 
 
+#: The tag of a cell that not every machine can run → what it needs.
+NEEDS = {
+    **{"kernel-only": "mount", "root-only": "root", "disk-only": "disk"},
+    **{tag: tag for tag in ("fence", "linux-6.5", "linux-6.8")},
+}
+
+
+def needs_of(tags: Sequence[str]) -> set[str]:
+    """What a cell with these tags needs; who has a disk is root, and root mounts."""
+    found = {NEEDS[tag] for tag in tags if tag in NEEDS}
+    found -= {"root"} if "disk" in found else set()
+    return found - ({"mount"} if found & {"disk", "root"} else set())
+
+
+@each_notebook
+def test_a_cell_that_not_every_machine_can_run_says_so(path: Path) -> None:
+    """So that all cells can be run everywhere; the answers of a prediction say it themselves."""
+    for cell in cells(path):
+        found = re.match(r"%%needs (.*)\n", cell.source)
+        if not cell.source.startswith("%%predict "):
+            assert needs_of(tags(cell)) == set(found[1].split() if found else ()), cell.id
+
+
 def test_every_name_is_known_and_used(tmp_path: Path) -> None:
-    """Ruff leaves out a cell that begins with a magic of ours: here %%predict is taken away."""
+    """Ruff leaves out a cell that begins with a magic of ours: here those of the course go."""
     for path in LESSONS:
         notebook = nbformat.read(path, as_version=4)
         for cell in notebook.cells:
-            cell.source = re.sub(r"^%%predict .*\n", "", cell.source)
+            cell.source = re.sub(r"^%%(predict|needs) .*\n", "", cell.source)
         nbformat.write(notebook, tmp_path / path.name)
     command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F", str(tmp_path)]
     # The reader of lesson 10 writes what uses these.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -288,6 +289,33 @@ def test_a_relative_path_of_a_mistaken_function_does_no_harm(
     )
     assert list(tmp_path.iterdir()) == []
     assert Path.cwd() == tmp_path
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [
+        "while True: pass",
+        "while True:\n        try: sum(range(100))\n        except Exception: pass",
+        "__import__('time').sleep(1000)",
+    ],
+)
+def test_a_loop_without_an_end_is_stopped_and_named(
+    loop: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("overlaylab.course.own.judge._SECONDS", 0.3)
+    before = signal.getsignal(signal.SIGALRM)
+    mine = written(
+        TASKS["10.3"],
+        lambda name, text: f"def chmod(fs, path, mode):\n    {loop}" if name == "chmod" else text,
+    )
+    verdict = exercise("10.3").check(mine)
+    assert re.fullmatch(
+        r"not yet: your code did not end within 0\.3 s \(it was in chmod, line \d\): "
+        r"is there a loop that nothing ends\?",
+        repr(verdict),
+    )
+    assert signal.getsignal(signal.SIGALRM) == before
+    assert signal.getitimer(signal.ITIMER_REAL) == (0, 0)
 
 
 def test_a_function_of_an_unknown_name_is_refused() -> None:

@@ -76,5 +76,5 @@ def test_a_curve_says_in_words_what_it_shows() -> None:
     ]
     picture = ElementTree.fromstring(curve.svg())
     assert picture.get("aria-label", "").split() == repr(curve).split()
-    assert len(picture.findall("{*}polyline")) == 2
+    assert len(picture.findall(".//{*}polyline")) == 2
     ElementTree.fromstring(Curve("lowers", "µs", {}).svg())

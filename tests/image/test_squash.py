@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from overlaylab import Image, Lab, Layer, Overlay
-from overlaylab.errors import BadImage
+from overlaylab.errors import BadImage, BadName
 
 from ..helpers import names, tree
 
@@ -92,6 +92,16 @@ def test_a_number_of_layers_that_cannot_be_kept_is_a_sentence(lab: Lab, keep: in
     with pytest.raises(BadImage, match=r"give a number from 0 to 1\."):
         image.squash(lab, keep=keep)
     assert "squashed" not in lab.layers
+
+
+def test_nothing_stays_but_the_new_layer_and_its_name_is_the_one_that_is_taken(lab: Lab):
+    image, _ = stacked(lab, "rm a")
+    before = set(lab.layers)
+    image.squash(lab, keep=1)
+    assert set(lab.layers) - before == {"squashed"}
+    with pytest.raises(BadName, match="'squashed' already"):
+        image.squash(lab, keep=1)
+    image.squash(lab, "again", keep=1)
 
 
 steps = st.sampled_from(

@@ -13,13 +13,11 @@ from overlaylab.errors import OverlaylabError
 from overlaylab.handout import handout
 
 from .. import kernels
+from ..course.test_notebooks import needs_of
 from ..helpers import LESSONS
 from ..kernels import Kernel
 
 EVERY = [f"{one}.{slug}" for one in lessons() for slug in text(one).get("predictions", {})]
-
-#: The tags of cells that not every machine can run.
-NEEDS = ("kernel-only", "fence", "root-only", "disk-only", "linux-6.5")
 
 SETUP = """
 from overlaylab import Lab
@@ -187,8 +185,8 @@ def test_every_prediction_is_asked_once_and_explained(capsys: pytest.CaptureFixt
                 asked.append(source.split()[1])
                 words = "".join(cell["outputs"][-1]["data"]["text/plain"])
                 given = answers(asked[-1])
-                tags = {*cell["metadata"].get("tags", ())} & {*NEEDS}
-                assert given.needs in (tags or {""}), f"{asked[-1]}: tag and needs differ"
+                needed = needs_of(cell["metadata"].get("tags", ()))
+                assert set(given.needs.split()) == needed, f"{asked[-1]}: tag and needs differ"
                 verdicts += words.endswith(f"What happened: {given.words[given.right]}")
                 assert f'class=\\"answer-{asked[-1].replace(".", "-")}\\"' in folded, asked[-1]
     assert sorted(asked) == sorted(EVERY)

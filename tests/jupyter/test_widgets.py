@@ -200,7 +200,7 @@ def test_it_needs_neither_mount_nor_lab_once_it_is_made(web: Overlay):
     assert web.lab is not None
     web.lab.close()
     line._steps.value = 0
-    assert "✕" not in line._picture.svg
+    assert ">✕<" not in line._picture.svg
 
 
 def test_before_anything_happened_there_is_a_sentence(lab: Lab):

@@ -80,7 +80,7 @@ def main(root: Path) -> None:
     assert not os.path.exists("/usr"), "this is not the throwaway root"
     if sys.argv[2] == "landlock":
         sandbox_run = sandbox.run
-        sandbox.run = lambda script, fence, limits: sandbox_run(
+        sandbox.run = lambda script, fence, limits, told: sandbox_run(
             script, sandbox.Fence(fence.writable, fence.tmp, mounts=False), limits
         )
     elif sys.argv[2].startswith("mounts"):

@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import signal
 import stat
+import threading
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -39,6 +41,8 @@ from .report import Difference, Fact, Facts, Seen, report
 
 #: How many cases a check tries.
 CASES = 120
+#: What one call of a learner's function may take; it takes a thousandth of a second.
+_SECONDS = 5
 
 _MEMORY = "/dev/shm"
 
@@ -133,6 +137,18 @@ class Judge:
 
     def verdict(self, cases: int) -> Verdict:
         """Try so many cases; the first difference is told, after the fewest operations."""
+        try:
+            return self._try(cases)
+        except TookTooLong as error:
+            place = _place(error, self.functions)
+            where = f" (it was in {place})" if place else ""
+            return Verdict(
+                False,
+                f"your code did not end within {_SECONDS} s{where}: is there a loop that nothing "
+                "ends?",
+            )
+
+    def _try(self, cases: int) -> Verdict:
         for number in range(cases):
             found = self.difference(random_case(self._pieces, number), only_at_the_end=True)
             if found is not None:
@@ -263,7 +279,8 @@ class _Own:
 
     def _do(self, operation: Operation) -> Fact:
         try:
-            self._vfs.do(operation)
+            with _limited():
+                self._vfs.do(operation)
         except OSError as error:
             self._note(error)
             return _refused(error)
@@ -277,7 +294,8 @@ class _Own:
 
     def _ask(self, question: Callable[[str], Fact], path: str) -> Fact:
         try:
-            return question(path)
+            with _limited():
+                return question(path)
         except Exception as error:
             return self._note(error)
 
@@ -289,13 +307,41 @@ class _Own:
         if isinstance(error, WrongResult):
             self.notes.append(f"{words}.")
             return "a wrong result"
-        own = {(one.__code__.co_filename, name) for name, one in self._judge.functions.items()}
-        stack = traceback.extract_tb(error.__traceback__)
-        frames = [one for one in stack if (one.filename, one.name) in own]
-        if frames:  # else it was refused by the VFS
-            place = f"{frames[-1].name}, line {frames[-1].lineno}"
+        place = _place(error, self._judge.functions)
+        if place:  # else it was refused by the VFS
             self.notes.append(f"In {place}: {type(error).__name__}: {words}")
         return type(error).__name__
+
+
+class TookTooLong(BaseException):
+    """A learner's function did not end. It is no Exception, which the function might catch."""
+
+
+@contextlib.contextmanager
+def _limited() -> Iterator[None]:
+    """Stop what takes longer than it may; elsewhere than in the main thread nothing can."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise TookTooLong
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, _SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def _place(error: BaseException, functions: Mapping[str, Callable[..., object]]) -> str:
+    """In which of the learner's functions something went wrong, and in which line; or nothing."""
+    own = {(one.__code__.co_filename, name) for name, one in functions.items()}
+    stack = traceback.extract_tb(error.__traceback__)
+    frames = [one for one in stack if (one.filename, one.name) in own]
+    return f"{frames[-1].name}, line {frames[-1].lineno}" if frames else ""
 
 
 def _refused(error: OSError) -> str:

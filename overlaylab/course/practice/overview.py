@@ -44,6 +44,11 @@ class Standing:
     exercises: Sequence[bool]
     quiz: bool
 
+    @property
+    def name(self) -> str:
+        """Its title as a heading has it."""
+        return self.title[0].upper() + self.title[1:]
+
     def marks(self) -> str:
         """A sign for each exercise."""
         return " ".join(_mark(one) for one in self.exercises)
@@ -79,7 +84,7 @@ class Overview:
         here = self.following()
         rows = [("lesson", "", "minutes", "exercises", "quiz", "")]
         rows += [
-            (one.number, one.title, str(one.minutes), one.marks(), _mark(one.quiz),
+            (one.number, one.name, str(one.minutes), one.marks(), _mark(one.quiz),
              "continue here" if one is here else "")
             for one in self.lessons
         ]  # fmt: skip
@@ -113,7 +118,7 @@ class Overview:
 
 
 def _title(one: Standing) -> str:
-    return html.escape(f"{one.number} · {one.title[0].upper()}{one.title[1:]}")
+    return html.escape(f"{one.number} · {one.name}")
 
 
 def _mark(done: bool) -> str:

@@ -7,55 +7,20 @@ is found out on the real stack, by a function in the ``OUTCOMES`` of the lesson'
 from __future__ import annotations
 
 import inspect
-import os
-import platform
-import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import ipywidgets
 from IPython import get_ipython
 
-from ...backends.probe import choose
 from ...errors import OverlaylabError
 from ...jupyter.cells import Ran, run
 from ...jupyter.widgets.choices import Choices, lettered
 from ...jupyter.widgets.picture import Widget
-from ...linux import users
 from ...text import Table
 from . import contents
-
-
-def _mounts() -> bool:
-    return choose().backend.name == "kernel"
-
-
-def _fence() -> bool:
-    return _mounts() or bool({"mounts", "Landlock"} & {*choose().backend.fences()})
-
-
-def _root() -> bool:
-    return _mounts() and os.geteuid() == 0 and not users.in_user_namespace()
-
-
-def _disk() -> bool:
-    return _root() and bool(shutil.which("mkfs.xfs")) and os.path.exists("/dev/loop-control")
-
-
-def _data_only() -> bool:
-    return _root() and tuple(map(int, platform.release().split(".")[:2])) >= (6, 5)
-
-
-#: The tag of a cell → what it needs, and whether that is here.
-_NEEDS: Mapping[str, tuple[str, Callable[[], bool]]] = {
-    "": ("", lambda: True),
-    "kernel-only": ("a real mount", _mounts),
-    "fence": ("a fence for its scripts, which Linux has since 5.13", _fence),
-    "root-only": ("a real mount by the machine's root", _root),
-    "disk-only": ("a disk of its own, mounted by the machine's root", _disk),
-    "linux-6.5": ("Linux 6.5, and a real mount by the machine's root", _data_only),
-}
+from .needs import missing
 
 
 @dataclass(frozen=True)
@@ -68,7 +33,7 @@ class Answers:
         says: what is said of each: the idea behind it, and what in the outputs speaks for or
             against it.
         right: the number of the right one, from 0.
-        needs: the tag of a cell that not every machine can run, ``"kernel-only"``; or ``""``.
+        needs: what not every machine has; see :mod:`.needs`.
     """
 
     name: str
@@ -76,11 +41,6 @@ class Answers:
     says: tuple[str, ...]
     right: int
     needs: str = ""
-
-    def missing(self) -> str:
-        """What this machine lacks to show it; nothing for most."""
-        words, is_there = _NEEDS[self.needs]
-        return "" if is_there() else words
 
     @property
     def unfolds(self) -> str:
@@ -138,7 +98,9 @@ class Prediction(Widget):
         if self._actual is not None:
             return f"What happened: {self._actual}"
         right = self._asked.words[self._asked.right]
-        return f"This machine cannot show it: it needs {self._asked.missing()}. On Linux: {right}"
+        return (
+            f"This machine cannot show it: it needs {missing(self._asked.needs)}. On Linux: {right}"
+        )
 
     def face(self) -> dict[str, str]:
         """The answers, what the cell showed, and what happened: for a page without a kernel."""
@@ -188,7 +150,7 @@ def ask(line: str, cell: str) -> Prediction:
     shell: Any = get_ipython()
     asked = answers(line.strip())
     ran = run(shell, cell)
-    if asked.missing():
+    if missing(asked.needs):
         return Prediction(asked, ran, None)
     if ran.failed:
         ran.replay()
@@ -201,10 +163,10 @@ def _actual(asked: Answers, ran: Ran, names: Mapping[str, object]) -> str:
     outcome = contents.lesson(lesson).OUTCOMES[slug]
     known = {**names, "result": ran.value, "output": ran.words()}
     wanted = list(inspect.signature(outcome).parameters)
-    missing = [name for name in wanted if name not in known]
-    if missing:
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
         raise OverlaylabError(
-            f"This question is about {', '.join(missing)}, which the cells above make: run the "
+            f"This question is about {', '.join(unknown)}, which the cells above make: run the "
             "cells above first (Run → Run All Above)."
         )
     happened = str(outcome(*(known[name] for name in wanted)))
