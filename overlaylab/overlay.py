@@ -39,11 +39,14 @@ from .trees import copy_tree
 if TYPE_CHECKING:
     from .lab import Lab
 
-_FENCE = (
-    "A shell cell may write only inside merged and in {tmp}. The rest of this machine is "
-    "read-only to it, so nothing outside was changed."
+_FENCE = "A shell cell may write only inside merged and in {tmp}. "
+_OTHERS_READ_ONLY = "The rest of this machine is read-only to it, so nothing outside was changed."
+_OTHERS_UNSEEN = (
+    "Merged is its /, with the tools of this machine beside it, which are read-only; it sees "
+    "nothing else, so nothing outside was changed."
 )
 _REFUSALS = ("permission denied", "read-only file system")
+_UNSEEN = ("no such file or directory", "nonexistent")
 
 
 @dataclass(frozen=True, repr=False)
@@ -327,26 +330,34 @@ class Overlay:
             words = done.stderr.strip() or "it said nothing"
             raise ShellFailed(f"The script ended with status {done.returncode}: {words}")
         new, gone = moved(before, after)
-        refused = self._upper is not None and any(
-            words in done.stderr.lower() for words in _REFUSALS
-        )
         return ShellResult(
             done.stdout,
             done.stderr,
             done.returncode,
             new,
             gone,
-            lab.no_fence() or (_fence_note(lab) if refused else self._root_note(script)),
+            lab.no_fence() or self._note(script, done),
         )
 
-    def _root_note(self, script: str) -> str:
-        """Whether a script has named a path of merged as it would be called in a container."""
-        for path in _ABSOLUTE.findall(script):
-            first = path.split("/")[1]
-            if path == "/" or (first and os.path.lexists(self.merged / first)):
-                inside = path.strip("/") or "."
-                return f"{path} is this machine's. In merged, where the script runs: {inside}"
+    def _note(self, script: str, done: Finished) -> str:
+        """What the fence may have refused, or what a path of the script is not."""
+        said = done.stderr.lower()
+        elsewhere = [path for path in _ABSOLUTE.findall(script) if not self._has_top(path)]
+        words = (*_REFUSALS, *(_UNSEEN if done.at_root and elsewhere else ()))
+        if self._upper is not None and any(one in said for one in words):
+            tmp = "/tmp" if "mounts" in self.open_lab().backend.fences() else "$TMPDIR"
+            return _FENCE.format(tmp=tmp) + (_OTHERS_UNSEEN if done.at_root else _OTHERS_READ_ONLY)
+        if not done.at_root:
+            for path in _ABSOLUTE.findall(script):
+                if path == "/" or self._has_top(path):
+                    inside = path.strip("/") or "."
+                    return f"{path} is this machine's. In merged, where the script runs: {inside}"
         return ""
+
+    def _has_top(self, path: str) -> bool:
+        """Has merged the first part of an absolute path?"""
+        top = path.split("/")[1]
+        return bool(top) and os.path.lexists(self.merged / top)
 
     def run(self, script: str, limits: Limits, root: Root | None = None) -> Finished:
         """Run a shell script as :meth:`sh` does, without a step in the history.
@@ -497,10 +508,6 @@ def _is_too_long(error: Exception) -> bool:
 #: A word of a script that is an absolute path, in plain letters; /dev, /proc and /tmp are left out,
 #: which are a script's own.
 _ABSOLUTE = re.compile(r"(?<![^\s;&|<>=('\"])/(?!(?:dev|proc|tmp)\b)[\w./-]*(?![^\s;&|<>)'\"])")
-
-
-def _fence_note(lab: Lab) -> str:
-    return _FENCE.format(tmp="/tmp" if "mounts" in lab.backend.fences() else "$TMPDIR")
 
 
 def _tell_apart(layers: Sequence[Layer]) -> None:

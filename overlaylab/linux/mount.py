@@ -327,13 +327,17 @@ def mount_tmpfs(target: str) -> None:
     syscalls.mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, b"mode=0700")
 
 
-def bind(source: str, target: str) -> None:
+def bind(source: str, target: str, *, recursive: bool = False) -> None:
     """Show the directory `source` at `target` as well.
+
+    Args:
+        source, target: what is shown, and where.
+        recursive: with what is mounted in it. In a user namespace nobody may leave that out.
 
     Raises:
         OSError: with the kernel's errno.
     """
-    syscalls.mount(source, target, None, MS_BIND)
+    syscalls.mount(source, target, None, MS_BIND | (MS_REC if recursive else 0))
 
 
 def make_private() -> None:

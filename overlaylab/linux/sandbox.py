@@ -37,8 +37,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from . import confine, interrupts, mount, namespaces, orphans, syscalls, users
+from . import confine, interrupts, mount, namespaces, orphans, syscalls, users, view
 from .orphans import children
+from .view import View
 
 #: Bytes kept of each of a script's two outputs.
 OUTPUT_LIMIT = 256 * 1024
@@ -143,12 +144,14 @@ class Finished:
         stdout, stderr: its outputs as text.
         returncode: its status; negative for the signal that ended it.
         reached: the limit for which it was stopped (``"60 s"``); ``""`` if it was not.
+        at_root: it saw merged as its ``/``.
     """
 
     stdout: str
     stderr: str
     returncode: int
     reached: str
+    at_root: bool = False
 
 
 #: Is told what a script prints: ``"stdout"`` when it does, ``"stderr"`` after it has ended.
@@ -218,7 +221,7 @@ def run(script: str, fence: Fence, limits: Limits, told: Told | None = None) -> 
         finally:
             _end(running)
     stdout, stderr = (output.decode(errors="replace") for output in outputs)
-    return Finished(stdout, stderr, running.process.returncode, reached)
+    return Finished(stdout, stderr, running.process.returncode, reached, running.at_root)
 
 
 def find_program(name: str) -> str | None:
@@ -279,16 +282,21 @@ class _Running:
     ended: int  # readable when it has
     alone: bool  # in a PID namespace: the kernel ends with it what it started
     traced: bool  # by PRoot
+    at_root: bool  # merged is its /
 
 
 def _start(command: list[str], fence: Fence, started: Future[_Running]) -> None:
     try:
-        tmp = _enter(fence)
+        tmp, seen = _enter(fence)
+        environment = _environment(fence, tmp)
+        if seen is not None:
+            environment |= seen.environment(environment["PATH"])
+            os.chroot(seen.root)  # of this thread alone
         with orphans.starting() as scripts:
             process = subprocess.Popen(
                 command,
-                cwd=fence.writable,
-                env=_environment(fence, tmp),
+                cwd=fence.writable if seen is None else seen.merged,
+                env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -303,7 +311,8 @@ def _start(command: list[str], fence: Fence, started: Future[_Running]) -> None:
         started.set_exception(error)
         return
     ended, ending = os.pipe()
-    started.set_result(_Running(process, pipes, ended, fence.mounts, fence.tracer is not None))
+    traced, at_root = fence.tracer is not None, seen is not None or fence.root is not None
+    started.set_result(_Running(process, pipes, ended, fence.mounts, traced, at_root))
     # The script is to die with this process, and the kernel takes "parent" to mean the
     # thread that forked it (PR_SET_PDEATHSIG, prctl(2)): stay until it has ended.
     process.wait()
@@ -342,15 +351,21 @@ def _environment(fence: Fence, tmp: str) -> dict[str, str]:
     return {"PATH": path, "HOME": tmp, "TMPDIR": tmp, "LC_ALL": "C.UTF-8", "TERM": "dumb"}
 
 
-def _enter(fence: Fence) -> str:
-    """Put up the fences around the calling thread; return the path of its /tmp."""
-    tmp, alone = fence.tmp, False
+def _enter(fence: Fence) -> tuple[str, View | None]:
+    """Put up the fences around the calling thread; return the path of its /tmp, and its view."""
+    tmp, alone, seen = fence.tmp, False, None
     if fence.mounts:
         if os.path.isdir("/tmp") and not fence.tmp.startswith("/tmp/"):
             tmp = "/tmp"
         alone = _enter_namespaces(fence, tmp)
+        if fence.root is None:
+            with contextlib.suppress(OSError):  # then it sees the machine's /, and that is said
+                seen = view.build(fence.writable, tmp, fence.tmp)
+                tmp = "/tmp"
     if confine.has_landlock():
         writable = [tmp] if fence.read_only else [tmp, fence.writable]
+        if seen is not None:
+            writable = [f"{seen.root}/tmp"] if fence.read_only else [*seen.writable]
         if fence.tracer and _needs_tmp(fence.tracer):
             writable.append("/tmp")
         confine.restrict_files(*writable, network=alone or fence.network)
@@ -360,7 +375,7 @@ def _enter(fence: Fence) -> str:
         # PRoot traces what it starts. Without a PID namespace others could be traced as well.
         traced = fence.mounts or fence.tracer is not None or confine.has_landlock()
         confine.filter_calls(_families(fence, alone), traced=traced, alone=fence.mounts)
-    return tmp
+    return tmp, seen
 
 
 def _enter_namespaces(fence: Fence, tmp: str) -> bool:

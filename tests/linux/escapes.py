@@ -7,6 +7,7 @@ mount or without; it prints as JSON what each attempt did. It needs nothing but 
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import platform
@@ -22,9 +23,10 @@ import time
 import tty
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 from overlaylab import Lab
-from overlaylab.linux import confine, namespaces, sandbox
+from overlaylab.linux import confine, namespaces, sandbox, view
 
 #: Shell scripts; ``{out}`` is a directory that is not theirs.
 WRITES = {
@@ -124,6 +126,9 @@ def connect(family, kind, address):
         one.settimeout(1); one.connect(address); one.send(b"overlaylab")
 """
 PYTHON = {
+    "leave its root directory": "os.mkdir('x'); top = os.open('/', 0); os.chroot('x')\n"
+    "os.fchdir(top)\nfor _ in range(64): os.chdir('..')\nos.chroot('.')\n"
+    "open('{out}/etc/passwd', 'a').write('x')",
     "a connection to this machine": 'connect(2, 1, ("127.0.0.1", {tcp}))',
     "a datagram to this machine": 'connect(2, 2, ("127.0.0.1", {udp}))',
     "a connection over IPv6": 'connect(10, 1, ("::1", {tcp}))',
@@ -180,7 +185,8 @@ PYTHON = {
 KINDS = {
     "write to and remove files": (*WRITES,),
     "change modes, owners, times and xattrs": (*ATTRIBUTES,),
-    "reach files through other processes": (
+    "reach files in another way": (
+        "leave its root directory",
         *("write through another process's root", "write through another's directory"),
         *("write through another's open file", "chmod through another's root"),
         *("chmod through another's open file", "take another's open file", "open_by_handle_at"),
@@ -360,12 +366,19 @@ def running(mark: str) -> bool:
     return False
 
 
+def _refused(*_: object) -> NoReturn:
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
+
+
 def main() -> None:
     """Try everything; print the fences, and attempt → what it did, for those that did anything."""
     if "enter" in sys.argv:
         namespaces.enter()
     if "unfenced" in sys.argv:
-        sandbox._enter = lambda fence: fence.tmp
+        sandbox._enter = lambda fence: (fence.tmp, None)
+    seeing = "view" in sys.argv
+    if not seeing:  # what is out of sight is no test of a fence
+        view.build = _refused
     found: dict[str, str] = {}
     with tempfile.TemporaryDirectory(dir=os.environ["OVERLAYLAB_SCRATCH"]) as directory:
         arena = Arena(Path(directory))
@@ -377,11 +390,12 @@ def main() -> None:
             for number, (name, text) in enumerate(attempts.items()):
                 words = arena.words(f"1000.{os.getpid()}{number}")
                 script = filled(text, words)
-                if name in PYTHON:
-                    program = arena.tools / f"{number}.py"
-                    program.write_text(PRELUDE + script)
-                    script = f"{words['python']} -I -S {program}"
                 web = lab.mount(f"web{number}", lower=[lab.layer(f"base{number}", {"file": "x"})])
+                if name in PYTHON:
+                    program = (web.merged if seeing else arena.tools) / f"{number}.py"
+                    program.write_text(PRELUDE + script)
+                    seen = f"/merged/{number}.py" if seeing else program
+                    script = f"{words['python']} -I -S {seen}"
                 before = arena.state()
                 said = web.sh(script, timeout=20).stdout
                 time.sleep(0.02)

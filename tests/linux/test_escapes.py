@@ -43,6 +43,9 @@ SIGNALLED = dict.fromkeys(
     SIGNALS,
 )
 
+#: A mode in which a script sees merged as its /. Without it all fences are tried that there are.
+VIEW = ", view"
+
 Report = dict[str, Any]
 Try = Callable[[str], Report]
 
@@ -58,14 +61,20 @@ def attempt(
 
     def run(mode: str) -> Report:
         if mode not in known:
-            prefix, word = (somebody(USER), "unfenced") if mode == "none" else MODES[mode]
+            prefix, word = (
+                (somebody(USER), "unfenced") if mode == "none" else MODES[mode.removesuffix(VIEW)]
+            )
             scratch = Path("/var/tmp", f"overlaylab-escapes-{os.getpid()}-{len(scratches)}")
             scratch.mkdir()
             scratches.append(scratch)
             if prefix == somebody(USER):
                 os.chown(scratch, USER, USER)
             done = subprocess.run(
-                [*prefix, interpreter, str(package / "escapes.py"), word],
+                [
+                    *prefix,
+                    *(interpreter, str(package / "escapes.py"), word),
+                    *(["view"] if mode.endswith(VIEW) else []),
+                ],
                 env={
                     "PATH": os.environ["PATH"],
                     "PYTHONPATH": str(package),
@@ -85,7 +94,7 @@ def attempt(
         shutil.rmtree(scratch)
 
 
-@pytest.mark.parametrize("mode", ["root", "user"])
+@pytest.mark.parametrize("mode", ["root", "user", f"root{VIEW}", f"user{VIEW}"])
 def test_with_the_right_to_mount_nothing_gets_out(attempt: Try, mode: str):
     report = attempt(mode)
     if report["backend"] != "kernel":
