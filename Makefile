@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help lab quick quick-tests test lint unit engines browser notebooks-test kernels notebooks lock clean
+.PHONY: help lab quick quick-tests test lint unit engines days browser notebooks-test kernels notebooks lock clean
 
 help:
 	@echo "make lab        open the course in JupyterLab (ARGS=... goes to overlaylab course)"
@@ -40,7 +40,8 @@ quick-tests: $(INSTALLED)
 # Two at a time: most of these tests wait for something else.
 test: lint
 	@echo "two parts of the tests side by side; what each says comes when it has ended"
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target unit engines browser notebooks-test
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target days unit engines browser \
+		notebooks-test
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check
@@ -55,7 +56,11 @@ engines: $(INSTALLED)
 	$(BIN)/pytest tests/engines
 
 browser: $(INSTALLED)
-	$(BIN)/pytest tests/browser
+	$(BIN)/pytest tests/browser --ignore=tests/browser/test_days.py
+
+# Every lesson on its first day and its second.
+days: $(INSTALLED)
+	$(BIN)/pytest tests/browser/test_days.py
 
 # As whoever runs this, then in a user namespace, then where nothing can be mounted.
 notebooks-test: $(INSTALLED)

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 from overlaylab import Image, Lab, course_command
 from overlaylab.__main__ import main
+from overlaylab.course.practice import record
 from overlaylab.errors import CourseRefused
 from overlaylab.handout import handout
 from overlaylab.merging import merge, parse
@@ -479,16 +480,19 @@ def test_options_and_words_reach_jupyterlab(
 ) -> None:
     started: list[list[str]] = []
     monkeypatch.setattr(os, "execve", lambda _, words, __: started.append(words))
+    monkeypatch.setenv("OVERLAYLAB_PROGRESS", str(tmp_path / "progress.json"))
     place = tmp_path / "a place"
-    assert (
-        main(["course", str(place), "--no-browser", "--port", "8899", "--", "--ip=::", "-y"]) == 0
-    )
+    command = ["course", str(place), "--no-browser", "--port", "8899", "--", "--ip=::", "-y"]
+    assert main(command) == 0
     (words,) = started
     assert words[:4] == [sys.executable, "-P", "-m", "jupyterlab"]
     assert f"--ServerApp.root_dir={place}" in words
     assert "--LabApp.default_url=/lab/tree/00-start.ipynb" in words
     assert {"--no-browser", "--port=8899"} <= set(words)
     assert words[-2:] == ["--ip=::", "-y"]
+    record.add("00.1")
+    assert main(command) == 0
+    assert "--LabApp.default_url=/lab/tree/home.md" in started[-1]
 
 
 def test_the_place_has_a_name_if_nobody_gives_one(

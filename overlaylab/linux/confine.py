@@ -243,7 +243,7 @@ def restrict_files(*writable: str, network: bool) -> None:
     processes outside of the fence get no signal, and abstract sockets no connection (6.12).
 
     Args:
-        writable: directories, and single files.
+        writable: directories.
         network: may TCP and UDP be used?
     """
     from landlockpy import AccessFS, AccessNet, Ruleset, Scope
@@ -255,9 +255,7 @@ def restrict_files(*writable: str, network: bool) -> None:
     scoped = Scope.SIGNAL | Scope.ABSTRACT_UNIX_SOCKET
     with Ruleset(handled_fs=~unasked, handled_net=net, scoped=scoped) as rules:
         for path in writable:
-            whole = ~unasked & ~AccessFS.IOCTL_DEV
-            of_file = AccessFS.WRITE_FILE | AccessFS.TRUNCATE
-            rules.allow_path(path, whole if os.path.isdir(path) else of_file)
+            rules.allow_path(path, ~unasked & ~AccessFS.IOCTL_DEV)
         for device in filter(os.path.exists, _HARMLESS_DEVICES):
             rules.allow_path(device, AccessFS.WRITE_FILE | AccessFS.TRUNCATE)
         rules.restrict()

@@ -363,9 +363,9 @@ def _enter(fence: Fence) -> tuple[str, View | None]:
                 seen = view.build(fence.writable, tmp, fence.tmp)
                 tmp = "/tmp"
     if confine.has_landlock():
-        writable = [tmp] if fence.read_only else [tmp, fence.writable]
-        if seen is not None:
-            writable = [f"{seen.root}/tmp"] if fence.read_only else [*seen.writable]
+        inside = "" if seen is None else seen.root
+        merged = fence.writable if seen is None else f"{inside}{seen.merged}"
+        writable = [f"{inside}{tmp}"] if fence.read_only else [f"{inside}{tmp}", merged]
         if fence.tracer and _needs_tmp(fence.tracer):
             writable.append("/tmp")
         confine.restrict_files(*writable, network=alone or fence.network)

@@ -1,11 +1,13 @@
 """What a shell cell sees: merged as its ``/``, and the tools of this machine beside it.
 
 An image brings its own tools; the layers of a lesson have none. So the top directories that have
-tools are this machine's, and all others are merged's: ``/etc/motd`` and ``etc/motd`` are one file.
-Nothing of this is in merged, for the view is a directory of its own in memory, with mounts in it.
+tools are this machine's, and all other names are merged's: ``/etc/motd`` and ``etc/motd`` are one
+file. Nothing of this is in merged, for the view is a directory of its own in memory.
 
+- The script works in ``/merged``, and the names of merged are symbolic links into it. Mounts in
+  their place would hold what a script deletes: its room on the disk, its name.
 - Where both have such a directory (``/usr``), both are seen, the machine's file where names are
-  the same. It is read-only by that path; the script works in ``/merged``, where it is not.
+  the same. It is read-only by that path, and not by ``/merged/usr``.
 - The machine's ``/etc`` is not seen. Programs that are found by way of it (Debian's alternatives:
   awk) are in a directory of the PATH.
 """
@@ -14,10 +16,8 @@ from __future__ import annotations
 
 import functools
 import os
-import stat
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from . import mount
 
@@ -36,13 +36,11 @@ class View:
 
     Attributes:
         root: its path.
-        merged: the path in it at which all of merged is, ``"/merged"``.
-        writable: paths of merged in it, as they are called outside.
+        merged: the path in it at which merged is, ``"/merged"``.
     """
 
     root: str
     merged: str
-    writable: tuple[str, ...]
 
     def environment(self, path: str) -> dict[str, str]:
         """Variables of a script in it, whose PATH is `path` otherwise."""
@@ -83,21 +81,15 @@ def _fill(merged: str, tmp: str, root: str) -> View:
             _bind(f"/{name}", f"{root}/{name}")
     os.mkdir(f"{root}/tmp")
     mount.bind(tmp, f"{root}/tmp")  # without the view itself, which may be mounted on it
-    writable = [f"{root}/tmp"]
-    for name in sorted(names - tools - {*_ITS_OWN, "tmp"}):
-        source, target = f"{merged}/{name}", f"{root}/{name}"
-        if os.path.islink(source):
-            os.symlink(os.readlink(source), target)
-        else:
-            _bind(source, target)
-            writable.append(target)
     whole = next(name for name in ("merged", ".merged", ".overlay") if name not in names)
     _bind(merged, f"{root}/{whole}")
+    for name in names - tools - {*_ITS_OWN, "tmp"}:
+        os.symlink(f"{whole}/{name}", f"{root}/{name}")
     os.mkdir(f"{root}/{_ALTERNATIVES}")
     for name, program in _alternatives().items():
         os.symlink(program, f"{root}/{_ALTERNATIVES}/{name}")
     mount.set_read_only(root, True)
-    return View(root, f"/{whole}", (f"{root}/{whole}", *writable))
+    return View(root, f"/{whole}")
 
 
 def _show_tools(name: str, of_merged: str, target: str) -> None:
@@ -117,11 +109,8 @@ def _show_tools(name: str, of_merged: str, target: str) -> None:
 
 
 def _bind(source: str, target: str) -> None:
-    """Show `source` at the new name `target`, with what is mounted in it."""
-    if stat.S_ISDIR(os.stat(source).st_mode):
-        os.mkdir(target)
-    else:
-        Path(target).touch()
+    """Show the directory `source` at the new name `target`, with what is mounted in it."""
+    os.mkdir(target)
     mount.bind(source, target, recursive=True)
 
 

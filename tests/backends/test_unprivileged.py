@@ -78,7 +78,7 @@ if entered.mode == "user":
         (web.merged / "etc/motd").write_text("edited\\n")
         shutil.rmtree(web.merged / "var")
         (web.merged / "var").mkdir()
-        result = web.sh("rm gone; echo hi > new; echo x > /etc/passwd; echo x > ~root/x")
+        result = web.sh("rm gone; echo hi > new; echo x > /usr/bin/ls; echo x > ~root/x")
         view = lab.mount("view", lower=[web.commit("v2"), base], upper=False)
         report |= {
             "backend": lab.backend.name,

@@ -60,6 +60,16 @@ def test_all_of_merged_is_in_one_directory_where_the_script_works(web: Overlay):
     assert ran.note == ""
 
 
+def test_what_is_replaced_by_one_path_is_new_by_the_other(web: Overlay):
+    ran = web.sh(
+        "rm -r data; mkdir data; echo 3 > /data/three; ls data\n"
+        "sed -i s/file/other/ top; cat /top\n"
+        "mv /data/three /etc/three; ls /etc; find /merged/etc -name three"
+    )
+    assert ran.stdout == "three\nother\nmotd\nthree\n/merged/etc/three\n"
+    assert ran.stderr == ""
+
+
 def test_a_merged_that_has_such_a_name_itself(lab: Lab):
     web = lab.mount("web", lower=[lab.layer("base", {"merged/a": "a", ".merged": "b"})])
     if "mounts" not in lab.backend.fences():
