@@ -82,19 +82,20 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def server(home: Path) -> Iterator[Server]:
     """JupyterLab with settings of its own. Each test has a directory in it: see `lab_page`."""
-    with _serving("jupyterlab", home) as server:
+    with serving("jupyterlab", home) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def classic(home: Path) -> Iterator[Server]:
     """Notebook 7, with the same settings and lessons."""
-    with _serving("notebook", home) as server:
+    with serving("notebook", home) as server:
         yield server
 
 
 @contextlib.contextmanager
-def _serving(module: str, home: Path) -> Iterator[Server]:
+def serving(module: str, home: Path) -> Iterator[Server]:
+    """JupyterLab or Notebook 7, with the settings and the lessons in `home`."""
     root, settings = home / "notebooks", home / "settings"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -238,6 +239,23 @@ class Lab:
         self.page.keyboard.press("Control+s")
         expect(self.page.locator(".lm-TabBar-tab.jp-mod-current.jp-mod-dirty")).to_have_count(0)
 
+    def close(self) -> None:
+        """Close the notebook in front, as it is on the disk."""
+        tab = self.page.locator(".lm-DockPanel-tabBar .lm-TabBar-tab.lm-mod-current")
+        tab.locator(".lm-TabBar-tabCloseIcon").click()
+        # Restored widgets are a change to JupyterLab.
+        discard = self.page.get_by_role("button", name="Discard")
+        gone = "(panel) => !document.querySelector(panel) || document.querySelector('.jp-Dialog')"
+        self.page.wait_for_function(gone, arg=PANEL)
+        if discard.count():
+            discard.click()
+        expect(self.page.locator(PANEL)).to_have_count(0)
+
+    def nothing_was_wrong(self) -> None:
+        """See that the page had no error, and sent no request elsewhere."""
+        assert self.errors == []
+        assert self.strangers == []
+
     def screenshot(self, name: str) -> None:
         """Keep a picture of the page as it is."""
         SCREENSHOTS.mkdir(parents=True, exist_ok=True)
@@ -250,6 +268,20 @@ def lab_page(browser: Browser, server: Server) -> Iterator[Lab]:
 
     An error in the page's console fails the test, and so does a strange host.
     """
+    with _page(browser, server) as lab:
+        yield lab
+        lab.nothing_was_wrong()
+
+
+@pytest.fixture(scope="module")
+def course_page(browser: Browser, server: Server) -> Iterator[Lab]:
+    """The same for tests that take one lesson after the other, as a course is read."""
+    with _page(browser, server) as lab:
+        yield lab
+
+
+@contextlib.contextmanager
+def _page(browser: Browser, server: Server) -> Iterator[Lab]:
     directory = server.root / f"course-{secrets.token_hex(4)}"
     list(course_command.copy(directory))
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
@@ -267,8 +299,6 @@ def lab_page(browser: Browser, server: Server) -> Iterator[Lab]:
     lab.screenshot("latest")
     context.close()
     server.end_kernels()
-    assert lab.errors == []
-    assert lab.strangers == []
 
 
 @pytest.fixture

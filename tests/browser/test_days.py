@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import json
 import re
-from urllib.parse import urlsplit
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
+from overlaylab import course_command
 from overlaylab.course.practice.contents import text
 from overlaylab.course.practice.prediction import answers
 
-from ..helpers import LESSONS
-from .conftest import PANEL, Lab, Server
+from ..helpers import LESSONS, eventually
+from .conftest import PANEL, SCREENSHOTS, Lab, Server, serving
 
 #: The notebook of a page that has one only.
 NOTEBOOK = ".jp-Notebook"
-#: What Notebook 7.6 says in the console of any notebook, one without a widget too.
-NOTEBOOKS_OWN = "Cannot read properties of undefined (reading 'schema')"
 
 
 def questions(lesson: str) -> list[str]:
@@ -91,42 +91,85 @@ def widgets(page: Page, sources: list[str]) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("lesson", [path.name[:2] for path in LESSONS])
-def test_a_lesson_on_its_first_day_and_its_second(lab_page: Lab, classic: Server, lesson: str):
-    page, asked = lab_page.page, questions(lesson)
-    lab_page.open(lesson)
+def test_a_lesson_on_its_first_day_and_its_second(
+    course_page: Lab, classic_page: Page, classic: Server, lesson: str
+):
+    page, asked = course_page.page, questions(lesson)
+    course_page.open(lesson)
     assert page.locator(f"{PANEL} .jp-OutputArea-output").count() == 0, "there are no outputs yet"
     assert page.locator(f"{PANEL} details[open]").count() == 0
 
-    see_that_it_runs(lab_page)
+    see_that_it_runs(course_page)
     for name in asked:
-        answer(lab_page, name, right=False)
-    begin_anew(lab_page)
-    see_that_it_runs(lab_page)
+        answer(course_page, name, right=False)
+    begin_anew(course_page)
+    see_that_it_runs(course_page)
     for name in asked:
-        answer(lab_page, name, right=True)
+        answer(course_page, name, right=True)
     path = next(path for path in LESSONS if path.name.startswith(lesson))
     lines = [line for cell in json.loads(path.read_text())["cells"] for line in cell["source"]]
     makes_one = re.compile(r"%%predict|explore\(|timeline\(|quiz\(")
     shown = [line.strip() for line in lines if makes_one.match(line)]
     before = widgets(page, shown)
     assert all(before.values())
-    lab_page.save()
-    page.goto("about:blank")
-    lab_page.server.end_kernels()
+    course_page.save()
+    course_page.close()
+    course_page.server.end_kernels()
 
-    lab_page.hosts.add(urlsplit(classic.url).netloc)
-    for server, place in ((lab_page.server, "doc/tree"), (classic, "notebooks")):
-        page.goto(
-            f"{server.url}/{place}/{lab_page.directory.name}/{path.name}?token={server.token}"
-        )
-        page.locator(f"{NOTEBOOK} .jp-CodeCell").first.wait_for(timeout=60_000)
-        expect(page.locator(f"{NOTEBOOK} .overlaylab-widget").first).to_be_visible()
-        assert widgets(page, shown) == before
-        assert page.get_by_text("Error displaying widget").count() == 0
-        first = page.locator(f"{NOTEBOOK} .overlaylab-widget").first
-        said = first.evaluate("(one) => getComputedStyle(one, '::after').content")
-        assert "As it was when this notebook was saved" in said
-        lab_page.screenshot(f"second-day-{lesson}-{place.partition('/')[0]}")
-        server.end_kernels()
-    lab_page.errors = [error for error in lab_page.errors if error != NOTEBOOKS_OWN]
+    course_page.open(lesson)
+    is_as_it_was(page, shown, before)
+    course_page.screenshot(f"second-day-{lesson}-lab")
+    course_page.close()
+    course_page.server.end_kernels()
+    place = f"{course_page.directory.name}/{path.name}"
+    classic_page.goto(f"{classic.url}/notebooks/{place}?token={classic.token}")
+    is_as_it_was(classic_page, shown, before)
+    classic_page.screenshot(path=SCREENSHOTS / f"second-day-{lesson}-notebook.png")
+    classic.end_kernels()
+    course_page.nothing_was_wrong()
     print(f"lesson {lesson}: {len(asked)} predictions, each answered wrong and right")
+
+
+def test_after_a_restart_of_the_server_a_lesson_is_as_it_was(browser: Browser, home: Path):
+    """In a page that begins with this notebook, and at first without a kernel."""
+    directory = home / "notebooks" / "restarted"
+    list(course_command.copy(directory))
+    name, shown = "03-copy-up.ipynb", ["%%predict 03.append"]
+    with serving("jupyterlab", home) as server:
+        page = browser.new_page()
+        page.goto(f"{server.url}/doc/tree/restarted/{name}?token={server.token}")
+        lab = Lab(page, server, directory, set())
+        page.locator(f"{NOTEBOOK} .jp-CodeCell").first.wait_for(timeout=60_000)
+        lab.until_idle()
+        for source in ("import mmap", 'web.tree("base")', shown[0]):
+            lab.run_cell(source)
+        answer(lab, "03.append", right=False)
+        before = widgets(page, shown)
+        page.keyboard.press("Control+s")
+        assert eventually(lambda: "What happened: 67" in (directory / name).read_text())
+        page.close()
+    with serving("jupyterlab", home) as server:
+        page = browser.new_page()
+        page.goto(f"{server.url}/doc/tree/restarted/{name}?token={server.token}")
+        is_as_it_was(page, shown, before)
+        expect(page.locator("details.answer-03-append").first).to_have_attribute("open", "")
+        page.close()
+
+
+def is_as_it_was(page: Page, shown: list[str], before: dict[str, str]) -> None:
+    """Every widget is there, with its words; and it is said that they are of another day."""
+    page.locator(f"{NOTEBOOK} .jp-CodeCell").first.wait_for(timeout=60_000)
+    first = page.locator(f"{NOTEBOOK} .overlaylab-widget").first
+    expect(first).to_be_visible(timeout=30_000)
+    assert widgets(page, shown) == before
+    assert page.get_by_text("Error displaying widget").count() == 0
+    said = first.evaluate("(one) => getComputedStyle(one, '::after').content")
+    assert "As it was when this notebook was saved" in said
+
+
+@pytest.fixture(scope="module")
+def classic_page(browser: Browser) -> Iterator[Page]:
+    """A page for Notebook 7."""
+    context = browser.new_context(viewport={"width": 1400, "height": 1000})
+    yield context.new_page()
+    context.close()

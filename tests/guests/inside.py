@@ -40,6 +40,7 @@ PARTS = {
         *(f"tests/test_{name}.py" for name in ("overlay", "lookup", "changes", "doctor")),
         "tests/linux/test_mount.py",
         "tests/linux/test_sandbox.py",
+        "tests/linux/test_view.py",
         "tests/linux/test_escapes.py",
         "tests/linux/test_interrupts.py",
         "tests/backends/test_unprivileged.py",
