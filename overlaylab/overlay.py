@@ -28,7 +28,7 @@ from .history import History
 from .layer import Layer, check_lowers, check_path
 from .linux import interrupts, xattrs
 from .linux.mount import overlay_at
-from .linux.sandbox import Finished, Limits, Root, Told
+from .linux.sandbox import Finished, Limits, Listener, Root
 from .lookup import Lookup
 from .pictures import diagram
 from .progress import progress
@@ -273,7 +273,7 @@ class Overlay:
         processes: int = 1000,
         memory: int | None = None,
         disk: int | None = None,
-        told: Told | None = None,
+        told: Listener | None = None,
     ) -> ShellResult:
         """Run a shell script in merged, as a process in a container would.
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
-from ..linux.sandbox import Finished, Limits, Root, Told
+from ..linux.sandbox import Finished, Limits, Listener, Root
 
 
 class Mount(Protocol):
@@ -24,7 +24,7 @@ class Mount(Protocol):
         tmp: Path,
         limits: Limits,
         root: Root | None = None,
-        told: Told | None = None,
+        told: Listener | None = None,
     ) -> Finished:
         """Run a shell script in merged behind a fence; see :mod:`overlaylab.linux.sandbox`.
 

@@ -276,7 +276,7 @@ class EmulatedMount:
         tmp: Path,
         limits: sandbox.Limits,
         root: sandbox.Root | None = None,
-        told: sandbox.Told | None = None,
+        told: sandbox.Listener | None = None,
     ) -> sandbox.Finished:
         """See :meth:`.Mount.run`."""
         sealed = self.upper is None

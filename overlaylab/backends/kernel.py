@@ -90,7 +90,7 @@ class KernelMount:
         tmp: Path,
         limits: sandbox.Limits,
         root: sandbox.Root | None = None,
-        told: sandbox.Told | None = None,
+        told: sandbox.Listener | None = None,
     ) -> sandbox.Finished:
         """See :meth:`.Mount.run`."""
         fence = sandbox.Fence(str(self._merged), str(tmp), root=root)

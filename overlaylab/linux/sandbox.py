@@ -155,7 +155,7 @@ class Finished:
 
 
 #: Is told what a script prints: ``"stdout"`` when it does, ``"stderr"`` after it has ended.
-Told = Callable[[str, str], object]
+Listener = Callable[[str, str], object]
 
 
 def kinds() -> list[str]:
@@ -182,7 +182,7 @@ def mounts_work() -> bool:
     return True
 
 
-def run(script: str, fence: Fence, limits: Limits, told: Told | None = None) -> Finished:
+def run(script: str, fence: Fence, limits: Limits, told: Listener | None = None) -> Finished:
     """Run `script` with ``sh -c`` behind `fence`.
 
     Everything the script started is gone when this returns: with the right to mount it is
@@ -497,7 +497,7 @@ def _collect(
     limits: Limits,
     usage: _Usage,
     interrupted: Callable[[], bool],
-    told: Told | None,
+    told: Listener | None,
 ) -> tuple[list[bytes], str]:
     """Read both outputs until the script has ended, or has reached a limit, which is returned.
 
