@@ -222,6 +222,9 @@ def test_this_process_stays_outside_of_the_fence(web: Overlay, outside: Path):
 def test_the_machine_can_be_read_where_it_is_in_sight(
     web: Overlay, outside: Path, monkeypatch: pytest.MonkeyPatch
 ):
+    monkeypatch.setattr(
+        view, "_tools", lambda: {name for name in view._TOOLS if Path("/", name).is_dir()}
+    )
     assert "No such file" in web.sh(f"cat {outside}/etc/passwd").stderr
     monkeypatch.setattr(view, "build", refused)
     assert web.sh(f"cat {outside}/etc/passwd").stdout == "root:x:0:0"
