@@ -143,7 +143,7 @@ def _say(what: object, stream: TextIO | None = None) -> None:
 def _course(options: argparse.Namespace, words: Sequence[str]) -> None:
     from . import course_command
 
-    directory, home, page = Path(options.directory), "", next(iter(course_command.lessons()))
+    directory, home, page = Path(options.directory), "", ""
     try:
         course_command.check_installed()
     except CourseRefused:
@@ -154,7 +154,7 @@ def _course(options: argparse.Namespace, words: Sequence[str]) -> None:
 
         standing = overview()
         home = standing.home()
-        page = course_command.HOME if standing.begun() else page
+        page = course_command.HOME if standing.begun() else standing.lessons[0].file
     for sentence in course_command.copy(directory, update=options.update, home=home):
         _say(sentence)
         sys.stdout.flush()

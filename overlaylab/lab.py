@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 from .backends import Backend, Mount
 from .backends.probe import choose
@@ -199,7 +200,8 @@ class Lab:
             ScratchFull: there is no room for it.
         """
         self.check_open()
-        self._check_new(name, "layer", self.layers)
+        self._check_new(name, "layer")
+        self._make_way(name, "layer")
         with self._directory("layers", name) as path:
             interrupts.permitted(lambda: fill(path))
             self.layers[name] = Layer(path, name)
@@ -245,9 +247,10 @@ class Lab:
             MountRefused: the kernel refused, with its errno and its own message.
         """
         self.check_open()
-        self._check_new(name, "mount", self.mounts)
+        self._check_new(name, "mount")
         layers = self._lowers(lower)
         options = _checked(options)
+        self._make_way(name, "mount")
         with self._directory("mounts", name) as path:
             for part in ("merged", "upper", "work") if upper else ("merged",):
                 (path / part).mkdir()
@@ -318,23 +321,26 @@ class Lab:
             name, lower, upper=upper_path, work=work, merged=merged, lab=self, handle=handle
         )
 
-    def _check_new(
-        self, name: str, what: str, taken: dict[str, Layer] | dict[str, Overlay]
-    ) -> None:
+    def _check_new(self, name: str, what: Literal["layer", "mount"]) -> None:
+        """See that the name is free, or that an earlier run of this notebook's cell made it."""
         check_name(name, what)
+        if name not in (self.layers if what == "layer" else self.mounts):
+            return
         running = running_cell()
-        if name in taken:
-            cell, run = self._made_by.get((what, name)) or (None, None)
-            if running is None or running[0] != cell or running[1] == run:
-                raise BadName(
-                    f"This lab has a {what} {name!r} already: choose another name, or make a new "
-                    "lab (in a notebook, run the cell with Lab(…) or exercise(…) again)."
-                )
-            if what == "mount":
-                self._remove_mount(name)
-            else:
-                self._remove_with_mounts(name)
-        self._made_by[what, name] = running
+        cell, run = self._made_by.get((what, name)) or (None, None)
+        if running is None or running[0] != cell or running[1] == run:
+            raise BadName(
+                f"This lab has a {what} {name!r} already: choose another name, or make a new lab "
+                "(in a notebook, run the cell with Lab(…) or exercise(…) again)."
+            )
+
+    def _make_way(self, name: str, what: Literal["layer", "mount"]) -> None:
+        """Remove what an earlier run of this notebook's cell made under this name."""
+        if what == "mount" and name in self.mounts:
+            self._remove_mount(name)
+        elif what == "layer" and name in self.layers:
+            self._remove_with_mounts(name)
+        self._made_by[what, name] = running_cell()
 
     def _remove_mount(self, name: str) -> None:
         with interrupts.held():

@@ -8,14 +8,13 @@ to an opaque one or to something that is no directory (Documentation/filesystems
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from .layer import Entry, Layer
-from .text import Table, printable
+from .text import Table, escaped, printable
 
 Role = Literal["answers", "merges", "data", "hides", "hidden", "nothing", "unasked"]
 
@@ -195,7 +194,7 @@ class Lookup:
         return "\n".join([printable(self.path), *(f"  {line}" for line in lines)])
 
     def _repr_mimebundle_(self, **_: object) -> dict[str, str]:
-        words = f"<p>{html.escape(printable(self.path))}</p>{self._table().html()}"
+        words = f"<p>{escaped(self.path)}</p>{self._table().html()}"
         return {"text/plain": repr(self), "text/html": words}
 
 

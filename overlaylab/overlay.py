@@ -26,7 +26,7 @@ from .errors import (
 )
 from .history import History
 from .layer import Layer, check_lowers, check_path
-from .linux import interrupts, xattrs
+from .linux import interrupts, sandbox, xattrs
 from .linux.mount import overlay_at
 from .linux.sandbox import Finished, Limits, Listener, Root
 from .lookup import Lookup
@@ -301,7 +301,7 @@ class Overlay:
         limits = Limits(timeout, processes, memory, disk)
         before = self._before()
         try:
-            done = mount.run(script, lab.tmp, limits, told=told)
+            done = sandbox.run(script, mount.fence(lab.tmp), limits, told)
         except KeyboardInterrupt:
             self._step(script)
             raise ShellStopped from None
@@ -341,14 +341,14 @@ class Overlay:
 
     def _note(self, script: str, done: Finished) -> str:
         """What the fence may have refused, or what a path of the script is not."""
-        said = done.stderr.lower()
-        elsewhere = [path for path in _ABSOLUTE.findall(script) if not self._has_top(path)]
-        words = (*_REFUSALS, *(_UNSEEN if done.at_root and elsewhere else ()))
-        if self._upper is not None and any(one in said for one in words):
+        paths = _ABSOLUTE.findall(script)
+        unseen = done.at_root and not all(map(self._has_top, paths))
+        refused = _REFUSALS + _UNSEEN if unseen else _REFUSALS
+        if self._upper is not None and any(words in done.stderr.lower() for words in refused):
             tmp = "/tmp" if "mounts" in self.open_lab().backend.fences() else "$TMPDIR"
             return _FENCE.format(tmp=tmp) + (_OTHERS_UNSEEN if done.at_root else _OTHERS_READ_ONLY)
         if not done.at_root:
-            for path in _ABSOLUTE.findall(script):
+            for path in paths:
                 if path == "/" or self._has_top(path):
                     inside = path.strip("/") or "."
                     return f"{path} is this machine's. In merged, where the script runs: {inside}"
@@ -372,7 +372,7 @@ class Overlay:
             OSError, ValueError: it could not be started.
         """
         lab, mount = self.open_lab(), self._running()
-        return mount.run(script, lab.tmp, limits, root)
+        return sandbox.run(script, mount.fence(lab.tmp, root), limits)
 
     def _running(self) -> Mount:
         if self._mount is None:

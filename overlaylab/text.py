@@ -34,6 +34,11 @@ def printable(name: str) -> str:
     )
 
 
+def escaped(text: str) -> str:
+    """`text` on one line, as HTML that shows it: nothing in it is markup."""
+    return html.escape(printable(text))
+
+
 def shortened(text: str, most: int) -> str:
     """`text` with ``…`` for what goes beyond `most` characters."""
     return text if len(text) <= most else text[: most - 1] + "…"
@@ -87,7 +92,7 @@ class Table:
             cells = "".join(
                 f'<{name} style="text-align:left;vertical-align:top;'
                 f'white-space:{"pre" if len(cell) <= _SHORT else "pre-wrap"}">'
-                f"{html.escape(printable(cell))}</{name}>"
+                f"{escaped(cell)}</{name}>"
                 for cell in row
             )
             rows.append(f"<tr>{cells}</tr>")

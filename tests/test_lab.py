@@ -364,6 +364,18 @@ def test_a_cell_that_runs_again_makes_its_mount_anew(lab: Lab, cell: Callable[[s
     assert not first.mounted
 
 
+def test_a_cell_that_runs_again_with_a_mistake_loses_nothing(lab: Lab, cell: Callable[[str], None]):
+    lab.layer("base", {"x": "1"})
+    cell("a")
+    first = lab.mount("web", lower=["base"])
+    (first.merged / "mine").touch()
+    cell("a")
+    with pytest.raises(BadLower):
+        lab.mount("web", lower=["bsae"])
+    assert first.mounted
+    assert (first.upper / "mine").exists()
+
+
 def test_a_cell_that_runs_again_makes_its_layer_anew_and_takes_its_mounts_away(
     lab: Lab, cell: Callable[[str], None]
 ):

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
-from ..linux.sandbox import Finished, Limits, Listener, Root
+from ..linux.sandbox import Fence, Root
 
 
 class Mount(Protocol):
@@ -18,17 +18,10 @@ class Mount(Protocol):
     def options(self) -> dict[str, str]:
         """Its options as the kernel reports them."""
 
-    def run(
-        self,
-        script: str,
-        tmp: Path,
-        limits: Limits,
-        root: Root | None = None,
-        told: Listener | None = None,
-    ) -> Finished:
-        """Run a shell script in merged behind a fence; see :mod:`overlaylab.linux.sandbox`.
+    def fence(self, tmp: Path, root: Root | None = None) -> Fence:
+        """Where a script in merged may write; see :class:`overlaylab.linux.sandbox.Fence`.
 
-        With `root` it sees merged as its ``/``. `told` is told what it prints.
+        With `root` it sees merged as its ``/``, and nothing else.
         """
 
     def unmount(self, *, force: bool = False) -> None:

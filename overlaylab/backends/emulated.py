@@ -270,18 +270,9 @@ class EmulatedMount:
         """See :meth:`.Mount.options`: those that the kernel would report."""
         return dict(self._options)
 
-    def run(
-        self,
-        script: str,
-        tmp: Path,
-        limits: sandbox.Limits,
-        root: sandbox.Root | None = None,
-        told: sandbox.Listener | None = None,
-    ) -> sandbox.Finished:
-        """See :meth:`.Mount.run`."""
-        sealed = self.upper is None
-        fence = sandbox.Fence(self.merged, str(tmp), read_only=sealed, root=root)
-        return sandbox.run(script, fence, limits, told)
+    def fence(self, tmp: Path, root: sandbox.Root | None = None) -> sandbox.Fence:
+        """See :meth:`.Mount.fence`."""
+        return sandbox.Fence(self.merged, str(tmp), read_only=self.upper is None, root=root)
 
     def _empty(self) -> None:
         _clear(self.merged)

@@ -84,17 +84,9 @@ class KernelMount:
         reported = found.options if found else {}
         return {name: self._told.get(value, value) for name, value in reported.items()}
 
-    def run(
-        self,
-        script: str,
-        tmp: Path,
-        limits: sandbox.Limits,
-        root: sandbox.Root | None = None,
-        told: sandbox.Listener | None = None,
-    ) -> sandbox.Finished:
-        """See :meth:`.Mount.run`."""
-        fence = sandbox.Fence(str(self._merged), str(tmp), root=root)
-        return sandbox.run(script, fence, limits, told)
+    def fence(self, tmp: Path, root: sandbox.Root | None = None) -> sandbox.Fence:
+        """See :meth:`.Mount.fence`."""
+        return sandbox.Fence(str(self._merged), str(tmp), root=root)
 
     def unmount(self, *, force: bool = False) -> None:
         """See :meth:`.Mount.unmount`."""

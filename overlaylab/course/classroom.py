@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ..errors import OverlaylabError
-from ..text import Table, printable, shortened
-from .paper import escaped, page, table
+from ..text import Table, escaped, printable, shortened
+from .paper import page, table
 from .practice.contents import lessons
 from .practice.exercises import all_tasks
 from .practice.record import read_handed_in

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import OverlaylabError
-from ..text import printable
+from ..text import escaped
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -71,11 +70,6 @@ def table(rows: Sequence[Sequence[str]]) -> str:
         f'<table class="overlaylab-sheet">\n<thead><tr>{head}</tr></thead>\n'
         f"<tbody>\n{body}\n</tbody>\n</table>"
     )
-
-
-def escaped(text: str) -> str:
-    """`text` on one line, as HTML that shows it."""
-    return html.escape(printable(text))
 
 
 def _lines(text: str) -> str:

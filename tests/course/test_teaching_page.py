@@ -45,6 +45,11 @@ def test_the_minutes_of_a_lesson_are_those_that_are_estimated(lesson):
     assert abs(said[lesson.name[:2]] - minutes(lesson)) <= TOLERANCE
 
 
+def test_the_home_page_says_the_same_minutes():
+    said = {cells[0][:2]: int(cells[1]) for cells in rows("Each lesson")}
+    assert said == {number: text(number)["minutes"] for number in lessons()}
+
+
 def test_the_minutes_of_the_short_track_are_its_heading():
     assert sum(int(cells[0]) for cells in rows("90 minutes")) == 90
 

@@ -7,7 +7,7 @@ from importlib import metadata
 
 import pytest
 
-from ..kernels import Kernel, Output, kernel
+from ..kernels import Kernel, Output
 
 SETUP = """
 %load_ext overlaylab
@@ -17,12 +17,6 @@ base = lab.layer("base", {"etc/motd": "base\\n", "var/cache/old": "x", "a b": "s
 app = lab.layer("app", {"etc/motd": "app\\n"})
 web = lab.mount("web", lower=[app, base])
 """
-
-
-@pytest.fixture(scope="module")
-def notebook(surroundings: None) -> Iterator[Kernel]:
-    with kernel("overlaylab") as started:
-        yield started
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ from overlaylab.course.practice.prediction import answers
 from overlaylab.errors import OverlaylabError
 from overlaylab.handout import handout
 
-from .. import kernels
 from ..course.test_notebooks import needs_of
 from ..helpers import LESSONS
 from ..kernels import Kernel
@@ -27,18 +26,11 @@ web = lab.mount("web", lower=[lab.layer("base", {"var/log/app.log": "x" * 67_108
 ASK = "%%predict 03.append\n%%overlay web\nprintf x >> var/log/app.log"
 
 
-@pytest.fixture(scope="module")
-def session() -> Iterator[Kernel]:
-    """One kernel for all tests."""
-    with kernels.kernel("overlaylab") as one:
-        yield one
-
-
 @pytest.fixture
-def kernel(session: Kernel) -> Kernel:
+def kernel(notebook: Kernel) -> Kernel:
     """A kernel that knows no name yet."""
-    session.run("%reset -f")
-    return session
+    notebook.run("%reset -f")
+    return notebook
 
 
 @pytest.fixture

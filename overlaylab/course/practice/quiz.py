@@ -8,7 +8,8 @@ from functools import partial
 
 from ...errors import OverlaylabError
 from ...jupyter.widgets.choices import Choices, lettered
-from ...jupyter.widgets.picture import Widget, escaped, note
+from ...jupyter.widgets.picture import Widget, note
+from ...text import escaped
 from . import record
 from .contents import lessons, text
 from .verdict import Verdict

@@ -24,7 +24,8 @@ from ...linux import xattrs
 from ...lookup import Lookup
 from ...overlay import Overlay
 from ...pictures import all_columns, read_grid
-from .picture import Picture, Widget, checkbox, controls, escaped, note
+from ...text import escaped
+from .picture import Picture, Widget, checkbox, controls, note
 
 #: How many columns the explorer begins with, and how much of a file it shows.
 _COLUMNS, _BYTES, _NAMES = 16, 400, 20

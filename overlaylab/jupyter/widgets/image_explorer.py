@@ -10,8 +10,8 @@ from ...draw.chart import Bar, Chart
 from ...draw.figure import face
 from ...image import Image
 from ...image.report import Reclaimable, StoredFile
-from ...text import printable, size_text
-from .picture import Picture, Widget, checkbox, controls, escaped, note
+from ...text import escaped, printable, size_text
+from .picture import Picture, Widget, checkbox, controls, note
 
 #: How many rows are shown; the filter finds the others.
 _ROWS = 50

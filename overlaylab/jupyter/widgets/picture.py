@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ import traitlets
 from ...draw.picture import Diagram
 from ...draw.theme import dark_rules
 from ...draw.words import cell_words
-from ...text import printable
 from ..cells import running_cell
 
 HERE = Path(__file__).parent
@@ -158,8 +156,3 @@ def checkbox(words: str, value: bool) -> ipywidgets.Checkbox:
 def controls(*widgets: ipywidgets.Widget) -> ipywidgets.HBox:
     """Widgets beside one another, as far as the page is wide."""
     return ipywidgets.HBox(widgets, layout={"flex_flow": "row wrap"})
-
-
-def escaped(text: str) -> str:
-    """A name as HTML: on one line, and nothing in it is markup."""
-    return html.escape(printable(text))

@@ -11,8 +11,8 @@ from ...changes import moved, moved_rows
 from ...draw.figure import face
 from ...overlay import Overlay
 from ...pictures import diagrams
-from ...text import Table
-from .picture import HERE, Picture, Widget, escaped, note
+from ...text import Table, escaped
+from .picture import HERE, Picture, Widget, note
 
 _COLUMNS = 12
 
