@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import io
 import json
 import os
@@ -205,11 +204,9 @@ def _end_output() -> None:
 
 
 def _inspect(name: str, *, as_json: bool) -> None:
-    from .image import Image
-    from .image.engine import from_engine
+    from .image.source import opened
 
-    found = contextlib.nullcontext(Image.load(name)) if os.path.exists(name) else from_engine(name)
-    with found as image:
+    with opened(name) as image:
         report = image.report(dive=as_json)
     _say(json.dumps(report.to_json(), indent=2) if as_json else report)
 

@@ -47,7 +47,7 @@ _DEEPEST = 4
 Files = Callable[[str], Blob | None]
 
 
-def load(path: Path) -> Parts:
+def load(path: Path, tag: str | None = None, platform: str | None = None) -> Parts:
     """See :meth:`.Image.load`."""
     if not path.is_dir() and not path.is_file():
         what = "is neither a file nor a directory" if os.path.lexists(path) else "does not exist"

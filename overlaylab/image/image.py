@@ -57,16 +57,24 @@ class Image(Parts):
 
     @classmethod
     @in_words("The image could not be read")
-    def load(cls, path: str | os.PathLike[str]) -> Image:
+    def load(
+        cls, path: str | os.PathLike[str], *, tag: str | None = None, platform: str | None = None
+    ) -> Image:
         """Read an OCI layout (a directory, or a tar of one) or a docker archive.
 
         The layers stay where they are, and are read when they are needed: keep the file.
 
+        Args:
+            path: the file or directory.
+            tag: which image, where it holds several: a name that it gives one.
+            platform: for which machine, where an image is for several: ``"linux/arm64"``. If it
+                is not given, this machine.
+
         Raises:
-            BadImage: it is neither, or is damaged or dishonest; the digest of a layer is
-                checked whenever the layer is read.
+            BadImage: it is neither, or is damaged or dishonest; or it holds several images, with
+                a list to choose from. The digest of a layer is checked whenever the layer is read.
         """
-        return cls(**vars(load(Path(path))))
+        return cls(**vars(load(Path(path), tag, platform)))
 
     @in_words("The image could not be saved")
     def save(

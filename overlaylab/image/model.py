@@ -32,13 +32,24 @@ class ImageLayer:
         chunks: gives the tar's bytes, from the beginning at each call.
         name: what to call it.
         diff_id: the digest of the tar, if it is known.
+        media_type: what the image's manifest calls it, ``""`` if there is none.
+        packed_size: the bytes that it has in the file, where it may be compressed; None if it
+            is in no file.
     """
 
     def __init__(
-        self, chunks: Callable[[], Iterator[bytes]], name: str, diff_id: str | None = None
+        self,
+        chunks: Callable[[], Iterator[bytes]],
+        name: str,
+        diff_id: str | None = None,
+        *,
+        media_type: str = "",
+        packed_size: int | None = None,
     ) -> None:
         self.chunks = chunks
         self.name = name
+        self.media_type = media_type
+        self.packed_size = packed_size
         self._diff_id = diff_id
 
     @classmethod
@@ -93,12 +104,23 @@ class Parts:
         history: one object for each instruction, the oldest first: ``created_by``, and
             ``empty_layer`` for one that made no layer.
         rest: the other properties of the image config: architecture, os, created …
+        tags: the names that the file gives it; of an image that was made here, none.
+        digest: that of its manifest, or where a file has none that of its config (the image ID);
+            ``""`` for an image that was made here.
     """
 
     layers: Sequence[ImageLayer]
     config: Json = field(default_factory=dict)
     history: Sequence[Json] = field(default_factory=list)
     rest: Json = field(default_factory=dict)
+    tags: Sequence[str] = ()
+    digest: str = ""
+
+    @property
+    def platform(self) -> str:
+        """What it is made for: ``linux/amd64``, ``linux/arm64/v8``; as ``--platform`` takes it."""
+        parts = (self.rest.get(key) for key in ("os", "architecture", "variant"))
+        return "/".join(str(part) for part in parts if part)
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(layers={[layer.name for layer in self.layers]})"

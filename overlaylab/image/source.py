@@ -1,8 +1,9 @@
-"""An image out of the engine on this machine, by name."""
+"""An image by whatever names it: a file, a stream, an engine, a registry."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -14,12 +15,25 @@ from .image import Image
 
 
 @contextlib.contextmanager
-def from_engine(name: str) -> Iterator[Image]:
-    """The image that Docker (or Podman) calls `name`, for as long as the block runs.
+def opened(
+    name: str, *, tag: str | None = None, platform: str | None = None, again: bool = False
+) -> Iterator[Image]:
+    """The image that `name` names, for as long as the block runs.
+
+    Args:
+        name: a path, ``-`` for the standard input, an image's name with the place where it is
+            (``docker-daemon:NAME``, ``containers-storage:NAME``, ``docker://NAME``), or a name
+            alone, which Docker or Podman on this machine is asked for.
+        tag: see :meth:`.Image.load`.
+        platform: see :meth:`.Image.load`.
+        again: will the layers' bytes be read, and not only their entries? Then a stream is stored.
 
     Raises:
-        BadImage: there is no engine, or it has no such image; with the engine's own words.
+        BadImage: there is no such image, or nobody to ask for it; with the engine's own words.
     """
+    if os.path.exists(name):
+        yield Image.load(name, tag=tag, platform=platform)
+        return
     engine = shutil.which("docker") or shutil.which("podman")
     if engine is None:
         raise BadImage(
@@ -40,4 +54,4 @@ def from_engine(name: str) -> Iterator[Image]:
                 f"{name} is no file here, and the engine gave no image of that name ({said}): "
                 "check the name, or pull it first."
             )
-        yield Image.load(archive)
+        yield Image.load(archive, tag=tag, platform=platform)
