@@ -187,7 +187,7 @@ def _reader(blob: Blob, digest: str | None, diff_id: str) -> Callable[[], Iterat
 
     def chunks() -> Iterator[bytes]:
         packed = blob.chunks() if digest in (None, diff_id) else check(blob.chunks(), digest or "")
-        return check(decompress(packed, blob.size), diff_id)
+        return check(decompress(packed), diff_id)
 
     return chunks
 

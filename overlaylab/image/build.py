@@ -434,7 +434,7 @@ class _Builder:
         listed: set[str] = set()
 
         def fill(place: Path) -> None:
-            chunks = decompress(blob.chunks(), blob.size)
+            chunks = decompress(blob.chunks())
             listed.update(unpack(chunks, str(place), marks=False))
 
         self._known.count += 1

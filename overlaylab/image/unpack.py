@@ -18,10 +18,14 @@ from ..layer import Layer, read_entry
 from ..lookup import Place, descend, top
 from ..progress import Count, counted, progress
 from ..trees import copy_attributes, make_opaque, make_whiteout, remove_tree
+from .blob import HOLE
 from .model import ImageLayer, Parts
 from .tarreader import TarEntry, read_tar
 
 _PATH_MAX = 4096
+#: As many links as the kernel follows for one path (MAXSYMLINKS), and as many names as they may
+#: lead through.
+_MOST_OF_LINKS, _MOST_OF_NAMES = 40, 400
 _ZEROS = bytes(1 << 16)
 
 
@@ -64,9 +68,13 @@ def unpack(
     """Make the empty directory `target` the layer that a tar holds.
 
     Whiteouts and opaque marks become overlayfs's own. Left out are devices, which an
-    untrusted image could use to read a disk, and AUFS's notes. An owner that this process
-    may not set is this process's user, and so are xattrs that it may not set. A directory
-    that the tar needs and does not list (umoci lists only what changed) is as it is below.
+    untrusted image could use to read a disk, AUFS's notes, and whiteouts of what is not there
+    below, which a mount would show (``c?????????``) in a directory that only this layer has.
+    An owner that this process may not set is this process's user, and xattrs that it may not
+    set are left out. A directory that the tar needs and does not list (umoci lists only what
+    changed) is as it is below. Where a directory on the way is a link of this layer
+    (``lib -> usr/lib``, then ``lib/x.so``) the link stays, and the entry is where it leads, as
+    if the layer were the root directory: containerd does so (fs.RootPath in continuity).
 
     Args:
         chunks: the tar, cut anywhere.
@@ -100,26 +108,28 @@ class _Maker:
 
     def __init__(self, target: str, below: Sequence[Layer], *, marks: bool) -> None:
         self._target = target
-        self._below = below
+        self._layers = [Layer(target), *below]
         self._marks = marks
         #: Real directories, made here: nothing else can be in their place.
         self._directories = {""}
         self._attributes: dict[str, TarEntry] = {}
         self._whiteouts: set[str] = set()
+        self._merges: dict[str, Sequence[Place]] = {"": top(self._layers)}
 
     def add(self, entry: TarEntry, data: Iterator[bytes]) -> None:
         """Put one entry in its place."""
         if entry.kind == "device" or (entry.name == "" and entry.kind != "directory"):
             return
-        self._make_parents(entry.parent, entry)
+        parent = self._place(entry.parent, entry)
         if entry.is_mark and self._marks:
-            self._mark(entry)
+            self._mark(entry, parent)
             return
-        place = f"{self._target}/{entry.path}" if entry.path else self._target
+        path = f"{parent}/{entry.name}" if parent else entry.name
+        place = f"{self._target}/{path}" if path else self._target
         if entry.kind == "directory":
-            self._directory(entry, place)
+            self._directory(entry, path, place)
             return
-        self._clear(entry.path)
+        self._clear(path)
         if entry.kind == "file":
             _write(place, data)
         elif entry.kind == "symlink":
@@ -134,41 +144,82 @@ class _Maker:
         _set_attributes(place, entry)
 
     def finish(self) -> Collection[str]:
-        """Give the directories their attributes, the deepest first, now that they are full."""
+        """Remove the whiteouts of nothing, and give the directories their attributes.
+
+        The deepest first, now that they are full.
+        """
+        for path in self._whiteouts:
+            if not self._hides(path):
+                os.unlink(f"{self._target}/{path}")
+        below = {path: self._below(path) for path in self._directories - {"", *self._attributes}}
         for path in sorted(self._directories, reverse=True):
             place = f"{self._target}/{path}" if path else self._target
             if path in self._attributes:
                 _set_attributes(place, self._attributes[path])
-            elif path and (same := self._shown_below(path)):
-                copy_attributes(same, place)
+            elif same := below.get(path):
+                copy_attributes(same[0].path, place)
         return self._attributes
 
-    def _shown_below(self, path: str) -> str | None:
-        """The directory that the layers below show at `path`, if they do."""
-        places: Sequence[Place] = top(self._below)
-        for part in path.split("/"):
-            places = descend(self._below, places, part).places
-        return places[0].path if places else None
+    def _below(self, path: str) -> Sequence[Place]:
+        """The directories of the layers below that merge with the one at `path`."""
+        at = ""
+        for name in path.split("/") if path else ():
+            parent, at = at, f"{at}/{name}" if at else name
+            if at not in self._merges:
+                self._merges[at] = descend(self._layers, self._merges[parent], name).places
+        return [place for place in self._merges[at] if place.layer]
 
-    def _make_parents(self, path: str, entry: TarEntry) -> None:
-        missing = []
-        while path not in self._directories:
-            missing.append(path)
-            path = path.rpartition("/")[0]
-        for one in reversed(missing):
-            hides = one in self._whiteouts
-            if hides:
-                self._clear(one)
-            try:
-                os.mkdir(f"{self._target}/{one}", 0o755)
-            except FileExistsError:
-                raise _bad(entry, f"is in {one!r}, which is no directory") from None
-            if hides:
-                make_opaque(f"{self._target}/{one}")
-            self._directories.add(one)
+    def _hides(self, path: str) -> bool:
+        """Is something below that a whiteout at `path` hides?"""
+        parent, _, name = path.rpartition("/")
+        return descend(self._layers, self._below(parent), name).visible is not None
 
-    def _directory(self, entry: TarEntry, place: str) -> None:
-        path = entry.path
+    def _place(self, path: str, entry: TarEntry) -> str:
+        """The real directory at `path`: links are followed, and what is missing is made."""
+        if path in self._directories:
+            return path
+        at, links, names = "", 0, 0
+        left = path.split("/")[::-1]
+        while left:
+            name = left.pop()
+            if name == "..":
+                at = at.rpartition("/")[0]
+            if name in ("", ".", ".."):
+                continue
+            here = f"{at}/{name}" if at else name
+            if here not in self._directories and (link := self._on_the_way(here, entry)):
+                ahead = link.split("/")[::-1]
+                links, names = links + 1, names + len(ahead)
+                if links > _MOST_OF_LINKS or names > _MOST_OF_NAMES:
+                    raise _bad(entry, f"is in {path!r}, a link that leads through too many others")
+                at = "" if link.startswith("/") else at
+                left += ahead
+                continue
+            at = here
+        return at
+
+    def _on_the_way(self, path: str, entry: TarEntry) -> str:
+        """The target of the link at `path`; ``""`` if a directory was made, for nothing was there.
+
+        Raises:
+            BadImage: something else is there.
+        """
+        place = f"{self._target}/{path}"
+        hides = path in self._whiteouts
+        if hides:
+            self._clear(path)
+        try:
+            os.mkdir(place, 0o755)
+        except FileExistsError:
+            if not os.path.islink(place):
+                raise _bad(entry, f"is in {path!r}, which is no directory") from None
+            return os.readlink(place)
+        if hides:
+            make_opaque(place)
+        self._directories.add(path)
+        return ""
+
+    def _directory(self, entry: TarEntry, path: str, place: str) -> None:
         if path not in self._directories:
             was_whiteout = path in self._whiteouts
             self._clear(path)
@@ -178,18 +229,18 @@ class _Maker:
                 make_opaque(place)
         self._attributes[path] = entry
 
-    def _mark(self, entry: TarEntry) -> None:
-        place = f"{self._target}/{entry.parent}" if entry.parent else self._target
+    def _mark(self, entry: TarEntry, parent: str) -> None:
+        place = f"{self._target}/{parent}" if parent else self._target
         if entry.makes_opaque:
-            if entry.parent:  # the root of a layer hides nothing by itself
+            if parent:  # the root of a layer hides nothing by itself
                 make_opaque(place)
             return
-        hidden = entry.hides
-        if hidden is None:
+        if entry.hides is None:
             return
-        name = hidden.rpartition("/")[2]
+        name = entry.hides.rpartition("/")[2]
         if name in ("", ".", ".."):
             raise _bad(entry, "is a whiteout of no name")
+        hidden = f"{parent}/{name}" if parent else name
         if hidden in self._directories:
             make_opaque(f"{place}/{name}")
         elif not os.path.lexists(f"{place}/{name}"):
@@ -212,9 +263,9 @@ class _Maker:
         remove_tree(place)
 
     def _link(self, entry: TarEntry, place: str) -> None:
-        parent = entry.link.rpartition("/")[0]
-        source = f"{self._target}/{entry.link}"
-        found = read_entry(source) if parent in self._directories and entry.link else None
+        head, _, name = entry.link.rpartition("/")
+        source = f"{self._target}/{self._place(head, entry)}/{name}"
+        found = read_entry(source) if name else None
         if found is None or found.kind in ("directory", "whiteout"):
             raise _bad(entry, f"is a link to {entry.link!r}, which is no file before it")
         os.link(source, place, follow_symlinks=False)
@@ -232,7 +283,7 @@ def _write(place: str, data: Iterator[bytes]) -> None:
         for piece in data:
             for start in range(0, len(piece), len(_ZEROS)):
                 part = piece[start : start + len(_ZEROS)] if len(piece) > len(_ZEROS) else piece
-                if part == _ZEROS:
+                if piece is HOLE or part == _ZEROS[: len(part)]:
                     file.seek(len(part), os.SEEK_CUR)
                 else:
                     file.write(part)

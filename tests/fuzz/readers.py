@@ -129,7 +129,7 @@ class Layers(Reader):
         target.mkdir()
         try:
             pieces = (data[at : at + length] for at in range(0, len(data), length))
-            chunks = _limited(blob.decompress(pieces, len(data)))
+            chunks = _limited(blob.decompress(pieces))
             marks = len(data) % 3 > 0
             listed = unpack.unpack(chunks, str(target), self._below, marks=marks)
             return repr(Layer(target).tree()) + str(len(listed))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import tarfile
@@ -216,7 +217,9 @@ def test_an_added_tar_writes_nothing_outside(lab: Lab, base: Image, directory: P
         file = tarfile.TarInfo(name)
         file.size = 4
         archive.addfile(file, io.BytesIO(b"lost"))
-    with pytest.raises(BadDockerfile, match="cannot be unpacked"):
+    # A link within the archive leads to where it would if the archive were all there is.
+    refused = pytest.raises(BadDockerfile, match="cannot be unpacked")
+    with contextlib.nullcontext() if "symbolic" in way else refused:
         made(lab, base, "ADD a.tar /added/", directory / "context")
     assert (directory / "kept").read_text() == "kept"
     assert (directory / "kept").stat().st_nlink == 1
