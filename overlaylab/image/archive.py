@@ -1,7 +1,8 @@
 """Images in files: OCI layouts (image-spec, image-layout.md) and docker archives (``docker save``).
 
-What is read is not trusted: sizes and digests are checked, names do not lead out of the layout,
-and of JSON there may only be so much.
+What is read is not trusted: sizes and digests are checked, names do not lead out of the layout
+(:mod:`.members`), and of JSON there may only be so much (:mod:`.contents`). What comes out of a
+config here has no nulls, and each setting is of its kind.
 """
 
 from __future__ import annotations
@@ -11,20 +12,32 @@ import fcntl
 import hashlib
 import json
 import os
-import posixpath
 import shutil
-import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, Any, Protocol, TypeVar
+from typing import IO, Any, Protocol
 
 from ..errors import BadImage
-from ..progress import counted, progress
+from ..progress import Count, counted, progress
 from ..text import printable
 from ..trees import remove_tree
-from .blob import Blob, Compression, Json, check, compressor, decompress, digest_hex, digest_of
-from .model import Format, ImageLayer, Parts, new_rest
+from .blob import (
+    Blob,
+    Compression,
+    Json,
+    check,
+    compare,
+    compression,
+    compressor,
+    decompress,
+    digest_hex,
+    peek,
+)
+from .contents import Found, Source, choose, get, listed
+from .members import Files, Passed, in_directory, in_tar, no_image, passing, stored
+from .model import Format, ImageLayer, Parts
+from .tarreader import TarEntry
 from .tarwriter import BLOCK, CHUNK, header
 
 _LAYOUT = '{"imageLayoutVersion":"1.0.0"}'
@@ -35,134 +48,84 @@ _LAYER = "application/vnd.oci.image.layer.v1.tar"
 _SUFFIX = {"none": "", "gzip": "+gzip", "zstd": "+zstd"}
 _TAG = "org.opencontainers.image.ref.name"
 
-_MOST_OF_JSON = 8 << 20
-_MOST_OF_MEMBERS = 100_000
 #: What the name of an image ends with that is not whole.
 _DRAFT = ".partial"
 #: As many lowers as overlayfs takes (ovl_params.h, OVL_MAX_STACK); Docker stops at 127.
 _MOST_OF_LAYERS = 500
-#: Indexes may point to indexes, but not for ever.
-_DEEPEST = 4
-
-Files = Callable[[str], Blob | None]
 
 
-def load(path: Path, tag: str | None = None, platform: str | None = None) -> Parts:
-    """See :meth:`.Image.load`."""
+def load(
+    path: Path, tag: str | None = None, platform: str | None = None, *, again: bool = True
+) -> Parts:
+    """See :meth:`.Image.load`; for `again`, :func:`.opened`."""
     if not path.is_dir() and not path.is_file():
         what = "is neither a file nor a directory" if os.path.lexists(path) else "does not exist"
         raise BadImage(f"{path} {what}: check the name.")
-    try:
-        files = _in_directory(path) if path.is_dir() else _in_tar(path)
-        if files("index.json") is not None and files("oci-layout") is not None:
-            return _load_oci(files)
-        if files("manifest.json") is not None:
-            return _load_docker(files)
-    except RecursionError:
-        raise BadImage(f"{path} is nested too deep: do not use it.") from None
-    raise BadImage(
-        f"{path} is no image: give an OCI layout (it has index.json) or what 'docker save' wrote "
-        "(it has manifest.json)."
-    )
-
-
-def _in_directory(path: Path) -> Files:
-    root = os.path.realpath(path)
-
-    def find(name: str) -> Blob | None:
-        try:
-            place = os.path.realpath(os.path.join(root, name))
-        except ValueError:  # a zero byte, or half a character
-            return None
-        if not place.startswith(root + "/") or not os.path.isfile(place):
-            return None
-        return Blob(Path(place), 0, os.path.getsize(place))
-
-    return find
-
-
-def _in_tar(path: Path) -> Files:
-    """The files of a tar, which has to be uncompressed, for it is not read from end to end."""
-    length = path.stat().st_size
-    members: dict[str, tarfile.TarInfo] = {}
-    try:
-        with tarfile.open(path, "r:") as archive:
-            for number, member in enumerate(archive):
-                if number == _MOST_OF_MEMBERS:
-                    raise BadImage(f"{path} has too many entries for an image: do not use it.")
-                members[posixpath.normpath(member.name)] = member
-    except (tarfile.TarError, EOFError, ValueError, OverflowError, OSError, MemoryError) as error:
-        raise BadImage(
-            f"{path} is no image, or is damaged ({error}): give an OCI layout or what "
-            "'docker save' wrote, and unpack it first if it is compressed."
-        ) from None
-
-    def find(name: str) -> Blob | None:
-        member = members.get(posixpath.normpath(name))
-        if member is not None and member.issym():  # Docker's way to save a layer once
-            target = posixpath.join(posixpath.dirname(member.name), member.linkname)
-            member = members.get(posixpath.normpath(target))
-        if member is None or not member.isreg() or member.issparse():
-            return None
-        if member.size < 0 or member.offset_data + member.size > length:
-            raise BadImage(f"{path} is cut short: get it again.")
-        return Blob(path, member.offset_data, member.size)
-
-    return find
-
-
-def _load_oci(files: Files) -> Parts:
-    manifest = _json(files, "index.json")
-    if not _objects(manifest, "manifests"):
-        raise BadImage("The OCI layout holds no image: index.json lists none.")
-    for _ in range(_DEEPEST):
-        if "manifests" not in manifest:
-            break
-        manifest = _described(files, _choose(_objects(manifest, "manifests")))
-    else:
-        raise BadImage("The image's indexes point to one another without end: do not use it.")
-    described = _objects(manifest, "layers")
-    config = _described(files, _object(manifest, "config"))
-    sources = []
-    for one in described:
-        kind = one.get("mediaType")
-        if not isinstance(kind, str) or ".tar" not in kind:
+    if path.is_dir():
+        if (path / "index.json").exists() and not any((path / "blobs").glob("*/*")):
             raise BadImage(
-                f"{repr(kind)[:80]} is no kind of layer that overlaylab knows: use another image."
+                f"{path} has no blobs: if they are kept elsewhere (skopeo can share them among "
+                "layouts), put a link to that directory there, called blobs."
             )
-        sources.append((_blob(files, one), one["digest"]))
-    return _image(config, sources)
+        return _meant(in_directory(path), str(path), tag, platform)
+    whole = Blob(path, 0, path.stat().st_size)
+    head, chunks = peek(whole.chunks())
+    if compression(head) is None:
+        return _meant(in_tar(whole), str(path), tag, platform)
+    return load_stream(chunks, str(path), tag, platform, again=again)
 
 
-def _choose(manifests: list[Json]) -> Json:
-    """The manifest for this machine; the first where none says so."""
-    here = new_rest(0)["architecture"]
-    for one in manifests:
-        if isinstance(one.get("platform"), dict) and one["platform"].get("architecture") == here:
-            return one
-    if not manifests:
-        raise BadImage("The image's index lists nothing: get it again.")
-    return manifests[0]
+def load_stream(
+    chunks: Iterator[bytes],
+    what: str,
+    tag: str | None = None,
+    platform: str | None = None,
+    *,
+    again: bool,
+    likely: str = "",
+) -> Parts:
+    """The image in what passes once: a tar, which may be compressed.
+
+    Args:
+        chunks: its bytes.
+        what: what to call it.
+        tag: see :meth:`.Image.load`.
+        platform: see :meth:`.Image.load`.
+        again: store it, so that the layers' bytes can be read, and not only their entries.
+        likely: see :func:`.choose`.
+
+    Raises:
+        BadImage: it is damaged, or holds no such image.
+        SystemRefused: there is no room to store it.
+    """
+    try:
+        with progress(f"reading {printable(what)}") as count:
+            plain = decompress(counted(chunks, count))
+            blob = stored(plain, what) if again else None
+            files = passing(plain, what) if blob is None else in_tar(blob)
+    except BadImage as error:
+        raise no_image(what, error) from None
+    return _meant(files, what, tag, platform, likely)
 
 
-def _load_docker(files: Files) -> Parts:
-    listed = _json(files, "manifest.json", list)
-    if len(listed) != 1 or not isinstance(listed[0], dict):
-        raise BadImage(f"The archive holds {len(listed)} images: save one by itself.")
-    name, layers = listed[0].get("Config"), listed[0].get("Layers")
-    if not isinstance(name, str) or not isinstance(layers, list):
-        raise BadImage("manifest.json names no config or no layers: save the image again.")
-    sources: list[tuple[Blob, str | None]] = []
-    for layer in layers:
-        blob = files(layer) if isinstance(layer, str) else None
-        if blob is None:
-            raise BadImage(f"The archive lacks the layer {repr(layer)[:80]}: save the image again.")
-        sources.append((blob, None))
-    return _image(_json(files, name), sources)
+def _meant(
+    files: Files, what: str, tag: str | None, platform: str | None, likely: str = ""
+) -> Parts:
+    try:
+        if files("index.json") is None and files("manifest.json") is None:
+            raise BadImage(
+                f"{what} is no image: give an OCI layout (it has index.json) or what 'docker save' "
+                "wrote (it has manifest.json)."
+            )
+        found = choose(listed(files), what, tag, platform, likely)
+        return _image(found.config(), found.sources(), found)
+    except RecursionError:
+        raise BadImage(f"{what} is nested too deep: do not use it.") from None
 
 
-def _image(config: Json, sources: Sequence[tuple[Blob, str | None]]) -> Parts:
-    ids = _object(config, "rootfs").get("diff_ids")
+def _image(config: Json, sources: Sequence[Source], found: Found) -> Parts:
+    ids = get(get(config, "rootfs"), "diff_ids")
+    ids = [] if ids is None and not sources else ids
     if not isinstance(ids, list) or len(ids) != len(sources):
         raise BadImage(
             f"The image has {len(sources)} layers and names the digests of "
@@ -171,91 +134,102 @@ def _image(config: Json, sources: Sequence[tuple[Blob, str | None]]) -> Parts:
     if len(ids) > _MOST_OF_LAYERS:
         raise BadImage(f"The image has {len(ids):,} layers, which no engine takes: do not use it.")
     layers = []
-    for number, ((blob, digest), diff_id) in enumerate(zip(sources, ids, strict=True), 1):
+    for number, (source, diff_id) in enumerate(zip(sources, ids, strict=True), 1):
         digest_hex(diff_id)
-        layers.append(ImageLayer(_reader(blob, digest, diff_id), f"layer{number}", diff_id))
-    settings = config.get("config") or {}
-    history = _objects(config, "history") if config.get("history") else []
-    if not isinstance(settings, dict):
+        layers.append(_layer(source, f"layer{number}", diff_id))
+    rest = _without_nulls(config)
+    history = [_without_nulls(one) for one in _history(rest.pop("history", []))]
+    settings = _settings(rest.pop("config", {}))
+    rest.pop("rootfs", None)
+    return Parts(layers, settings, history, rest, tuple(found.tags), found.digest)
+
+
+#: How Go writes the keys of an image config (OCI image-spec, config.md), which it reads in any
+#: case; and what those of the settings hold.
+_KEYS = (
+    *("architecture", "author", "config", "created", "history", "os", "rootfs", "variant"),
+    *("comment", "created_by", "empty_layer"),
+)
+_LISTS = ("Cmd", "Entrypoint", "Env", "OnBuild", "Shell")
+_OBJECTS = ("ExposedPorts", "Labels", "Volumes")
+_TEXTS = ("StopSignal", "User", "WorkingDir")
+_SPELLED = {one.casefold(): one for one in (*_KEYS, *_LISTS, *_OBJECTS, *_TEXTS)}
+
+
+def _without_nulls(value: Json) -> Json:
+    """An object as it would be without its nulls, which for Go are as good as nothing."""
+    return {_SPELLED.get(key.casefold(), key): one for key, one in value.items() if one is not None}
+
+
+def _history(value: object) -> list[Json]:
+    if not isinstance(value, list) or not all(isinstance(one, dict | None) for one in value):
+        raise BadImage("The image's history is no list of objects: it is damaged, get it again.")
+    return [one or {} for one in value]
+
+
+def _settings(value: object) -> Json:
+    """What a container is to run, and how; each as it should be.
+
+    Raises:
+        BadImage: something is of another kind.
+    """
+    if not isinstance(value, dict):
         raise BadImage("The image's config is no object: it is damaged, get it again.")
-    rest = {k: v for k, v in config.items() if k not in ("config", "history", "rootfs")}
-    return Parts(layers, settings, history, rest)
+    settings = _without_nulls(value)
+    for key, one in settings.items():
+        if key in ("Cmd", "Entrypoint", "Shell") and isinstance(one, str):
+            settings[key] = one = [one]  # as Docker before 1.9 wrote them, and still reads them
+        fits = (
+            (isinstance(one, list) and all(isinstance(word, str) for word in one))
+            if key in _LISTS
+            else isinstance(one, dict if key in _OBJECTS else str)
+            if key in (*_OBJECTS, *_TEXTS)
+            else True
+        )
+        if not fits:
+            raise BadImage(
+                f"{key} in the image's config is of no use: it is damaged, get it again."
+            )
+    return settings
 
 
-def _reader(blob: Blob, digest: str | None, diff_id: str) -> Callable[[], Iterator[bytes]]:
+def _layer(source: Source, name: str, diff_id: str) -> ImageLayer:
+    blob = source.blob
+    if isinstance(blob, Passed):
+        return _PassedLayer(blob, source, name, diff_id)
+    about: dict[str, Any] = {"media_type": source.media_type, "packed_size": blob.size}
+    return ImageLayer(_reader(blob, source.digest, diff_id), name, diff_id, **about)
+
+
+def _reader(blob: Blob, digest: str, diff_id: str) -> Callable[[], Iterator[bytes]]:
     """What reads a layer's tar, and checks all digests on the way."""
 
     def chunks() -> Iterator[bytes]:
-        packed = blob.chunks() if digest in (None, diff_id) else check(blob.chunks(), digest or "")
+        packed = blob.chunks() if digest in ("", diff_id) else check(blob.chunks(), digest)
         return check(decompress(packed), diff_id)
 
     return chunks
 
 
-_Any = TypeVar("_Any", Json, list[Any])
+class _PassedLayer(ImageLayer):
+    """A layer of a stream, of which only the entries were kept."""
 
-
-def _parse(data: bytes, name: str, kind: type[_Any]) -> _Any:
-    try:
-        value = json.loads(data)
-    except ValueError as error:
-        raise BadImage(
-            f"{name} is no JSON ({error}): the image is damaged, get it again."
-        ) from None
-    if not isinstance(value, kind):
-        raise BadImage(f"{name} holds something else than it should: get the image again.")
-    return value
-
-
-def _json(files: Files, name: str, kind: type[_Any] = dict) -> _Any:  # type: ignore[assignment]
-    blob = files(name)
-    if blob is None:
-        raise BadImage(f"The image has no {name}: it is damaged, get it again.")
-    data = _small(blob, name)
-    stem = posixpath.basename(name).removesuffix(".json")
-    if len(stem) == 64 and digest_of(data) != f"sha256:{stem}":
-        raise BadImage(f"{name} is not what its name says: the image is damaged, get it again.")
-    return _parse(data, name, kind)
-
-
-def _small(blob: Blob, name: str) -> bytes:
-    if blob.size > _MOST_OF_JSON:
-        raise BadImage(f"{name} has {blob.size:,} bytes, too many for JSON: do not use this image.")
-    return b"".join(blob.chunks())
-
-
-def _described(files: Files, descriptor: Json) -> Json:
-    """The JSON that a descriptor (digest and size) points to, both checked."""
-    blob, digest = _blob(files, descriptor), descriptor["digest"]
-    data = b"".join(check([_small(blob, digest)], digest))
-    return _parse(data, digest, dict)
-
-
-def _blob(files: Files, descriptor: Json) -> Blob:
-    digits = digest_hex(descriptor.get("digest"))
-    blob = files(f"blobs/sha256/{digits}")
-    if blob is None:
-        raise BadImage(f"The image lacks a part (sha256:{digits[:12]}…): get it again.")
-    if blob.size != descriptor.get("size"):
-        raise BadImage(
-            f"A part of the image (sha256:{digits[:12]}…) has {blob.size:,} bytes and should have "
-            f"{descriptor.get('size')!r}: get it again."
+    def __init__(self, passed: Passed, source: Source, name: str, diff_id: str) -> None:
+        super().__init__(
+            self._gone, name, diff_id, media_type=source.media_type, packed_size=passed.size
         )
-    return blob
+        self._passed = passed
+        self._digest = source.digest
 
+    def _gone(self) -> Iterator[bytes]:
+        raise BadImage(f"The bytes of {self.name} passed by: open the image with again=True.")
 
-def _object(where: Json, key: str) -> Json:
-    value = where.get(key)
-    if not isinstance(value, dict):
-        raise BadImage(f"The image says nothing of its {key}: it is damaged, get it again.")
-    return value
-
-
-def _objects(where: Json, key: str) -> list[Json]:
-    value = where.get(key)
-    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise BadImage(f"The image has no list of {key}: it is damaged, get it again.")
-    return value
+    def entries(self, count: Count | None = None) -> Iterator[TarEntry]:
+        """See :meth:`.ImageLayer.entries`; `count` was told when the bytes passed."""
+        if self._passed.failure is None:
+            compare(self._passed.digest, self._digest or self._passed.digest)
+            compare(self._passed.diff_id, self.known_id)
+        return self._passed.entries()
 
 
 class _Store(Protocol):

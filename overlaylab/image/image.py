@@ -60,19 +60,26 @@ class Image(Parts):
     def load(
         cls, path: str | os.PathLike[str], *, tag: str | None = None, platform: str | None = None
     ) -> Image:
-        """Read an OCI layout (a directory, or a tar of one) or a docker archive.
+        """Read an image from a file or directory, whatever wrote it.
 
-        The layers stay where they are, and are read when they are needed: keep the file.
+        That is what ``docker save``, ``podman save``, ``buildah`` and ``skopeo`` write (also to
+        ``oci:`` and ``dir:``), or BuildKit, kaniko, jib, ko, Nix and Bazel; compressed or not.
+        An image that an engine has is opened by its name with :func:`.opened`.
+
+        The layers stay where they are, and are read when they are needed: keep the file. One
+        that is compressed is unpacked once, to a file without a name in TMPDIR.
 
         Args:
             path: the file or directory.
-            tag: which image, where it holds several: a name that it gives one.
+            tag: which image, where it holds several: a name that it gives one (``app`` is
+                ``docker.io/library/app:latest``), or the first digits of its digest.
             platform: for which machine, where an image is for several: ``"linux/arm64"``. If it
-                is not given, this machine.
+                is not given, this machine, or the only one that is there.
 
         Raises:
-            BadImage: it is neither, or is damaged or dishonest; or it holds several images, with
+            BadImage: it is none, or is damaged or dishonest; or it holds several images, with
                 a list to choose from. The digest of a layer is checked whenever the layer is read.
+            SystemRefused: there is no room to unpack it, with how much is missing.
         """
         return cls(**vars(load(Path(path), tag, platform)))
 

@@ -21,8 +21,19 @@ from .tarwriter import tar_chunks
 
 Format = Literal["oci", "docker-archive"]
 
-#: What the rest of the world calls the machines that Python names.
-_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
+#: What Go, and so an image, calls the machines that Linux and others name.
+ARCHITECTURES = {
+    "x86_64": "amd64",
+    "x86-64": "amd64",
+    "aarch64": "arm64",
+    "armhf": "arm",
+    "armel": "arm",
+    "armv6l": "arm",
+    "armv7l": "arm",
+    "armv8l": "arm",
+    "i386": "386",
+    "i686": "386",
+}
 
 
 class ImageLayer:
@@ -119,8 +130,7 @@ class Parts:
     @property
     def platform(self) -> str:
         """What it is made for: ``linux/amd64``, ``linux/arm64/v8``; as ``--platform`` takes it."""
-        parts = (self.rest.get(key) for key in ("os", "architecture", "variant"))
-        return "/".join(str(part) for part in parts if part)
+        return platform_text(*(self.rest.get(key) for key in ("os", "architecture", "variant")))
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(layers={[layer.name for layer in self.layers]})"
@@ -135,6 +145,11 @@ class Parts:
             layer = None if entry.get("empty_layer") or not left else left.pop(0)
             found.append((str(entry.get("created_by") or entry.get("comment") or "?"), layer))
         return found
+
+
+def platform_text(*parts: object) -> str:
+    """Operating system, architecture and variant in one word, without what is not known."""
+    return "/".join(str(part) for part in parts if part)
 
 
 def time_text(seconds: int) -> str:
@@ -154,6 +169,6 @@ def new_rest(created: int) -> Json:
     machine = platform.machine()
     return {
         "created": time_text(created),
-        "architecture": _MACHINES.get(machine, machine),
+        "architecture": ARCHITECTURES.get(machine, machine),
         "os": "linux",
     }
