@@ -265,39 +265,6 @@ def test_inspect_of_a_damaged_layer(saved: Path):
     assert "digest" in done.stderr
 
 
-def test_inspect_by_name_without_an_engine(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, directory: Path
-):
-    monkeypatch.setenv("PATH", str(directory))
-    assert main(["inspect", "debian:12"]) == 1
-    errors = capsys.readouterr().err
-    assert errors.startswith("overlaylab: debian:12 is no file here, and no engine")
-    assert errors.count("\n") == 1
-
-
-def test_inspect_by_name_asks_the_engine(
-    saved: Path,
-    capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
-    directory: Path,
-):
-    """A stand-in for docker copies the archive; what it leaves is removed."""
-    temporary = directory / "temporary"
-    temporary.mkdir()
-    engine = directory / "docker"
-    engine.write_text(
-        f'#!/bin/sh\n[ "$5" = mine:1 ] || {{ echo none such >&2; exit 1; }}\nexec cp {saved} "$3"\n'
-    )
-    engine.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{directory}:{os.environ['PATH']}")
-    monkeypatch.setattr("tempfile.tempdir", str(temporary))
-    assert main(["inspect", "mine:1"]) == 0
-    assert "reclaimable  10 B" in capsys.readouterr().out
-    assert main(["inspect", "other:1"]) == 1
-    assert "none such" in capsys.readouterr().err
-    assert list(temporary.iterdir()) == []
-
-
 @pytest.mark.parametrize(("dive", "readings"), [(True, 1), (False, 2)])
 def test_the_figures_of_dive_cost_a_reading_only_where_they_are_asked_for(
     lab: Lab, monkeypatch: pytest.MonkeyPatch, dive: bool, readings: int
