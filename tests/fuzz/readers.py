@@ -12,16 +12,27 @@ import lzma
 import os
 import re
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from types import ModuleType
 from typing import ClassVar
+from unittest import mock
 
 from overlaylab import Image, Lab, Layer
 from overlaylab.course.practice import record
 from overlaylab.errors import BadImage
-from overlaylab.image import archive, blob, build, dockerfile, tarreader, unpack
+from overlaylab.image import (
+    archive,
+    blob,
+    build,
+    contents,
+    dockerfile,
+    members,
+    tarreader,
+    unpack,
+)
 from overlaylab.trees import remove_tree
 
 from ..image import test_build, test_hostile_images
@@ -221,6 +232,13 @@ class _Images(Reader):
         raise NotImplementedError
 
     def read(self, data: bytes) -> str:
+        with (  # what is stored on the way
+            mock.patch.dict(os.environ, TMPDIR=str(self.place)),
+            mock.patch.object(tempfile, "tempdir", None),
+        ):
+            return self._read(data)
+
+    def _read(self, data: bytes) -> str:
         place = self.place / "image"
         try:
             if data.startswith(b"=== "):
@@ -230,6 +248,10 @@ class _Images(Reader):
             image = Image.load(place)
             report = image.report(dive=True)
             said = [repr(image), repr(report), json.dumps(report.to_json())]
+            if place.is_file():
+                chunks = blob.Blob(place, 0, place.stat().st_size).chunks()
+                passed = archive.load_stream(chunks, "it", again=False)
+                assert repr(Image(**vars(passed)).report()) == said[1], "another while it passes"
             # What is taken can be saved, and is the same then.
             again = Image.load(image.save(self.place / "again.tar"))
             assert again.config == image.config or "NaN" in repr(data), "saved as something else"
@@ -257,7 +279,7 @@ class Layouts(_Images):
     """An OCI layout, in a directory or as a tar."""
 
     name = "oci"
-    modules = (archive, blob, tarreader)
+    modules = (archive, members, contents, blob, tarreader)
 
     def seeds(self) -> list[bytes]:
         kind = b"application/vnd.oci.image.layer.v1.tar"
@@ -304,7 +326,7 @@ class Archives(_Images):
     """What ``docker save`` writes, as it was and as it is."""
 
     name = "docker"
-    modules = (archive, blob, tarreader)
+    modules = (archive, members, contents, blob, tarreader)
 
     def seeds(self) -> list[bytes]:
         manifest = b'[{"Config": "%s", "RepoTags": ["a:b"], "Layers": ["layer", "upper"]}]'
