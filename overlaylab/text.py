@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 #: Characters of a cell that stay on one line, such as those of a size.
 _SHORT = 12
@@ -20,6 +21,32 @@ def size_text(size: int) -> str:
         if whole and rest % 1024:
             break
     return f"{size:,} B"
+
+
+#: How sizes are written for people: in the units of Docker and of disks, in those of the course
+#: and of memory, or exactly.
+SizeUnits = Literal["decimal", "binary", "bytes"]
+_HUMAN: dict[SizeUnits, tuple[int, Sequence[str]]] = {
+    "decimal": (1000, ("B", "kB", "MB", "GB", "TB", "PB")),
+    "binary": (1024, ("B", "KiB", "MiB", "GiB", "TiB", "PiB")),
+}
+
+
+def human_text(size: int, units: SizeUnits = "decimal") -> str:
+    """A size in bytes as people read it, in three digits: ``7 B``, ``2.90 MB``, ``1.02 GiB``.
+
+    Args:
+        size: the bytes.
+        units: ``"decimal"`` as Docker prints sizes, ``"binary"``, or ``"bytes"`` for all digits.
+    """
+    if units == "bytes":
+        return f"{size:,} B"
+    step, names = _HUMAN[units]
+    value, place = float(size), 0
+    while round(value) >= step and place < len(names) - 1:
+        value, place = value / step, place + 1
+    decimals = 0 if not place or value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:,.{decimals}f} {names[place]}"
 
 
 def printable(name: str) -> str:

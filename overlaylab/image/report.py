@@ -1,23 +1,25 @@
 """Where the bytes of an image are: what each layer stores, and what of it nobody sees.
 
-The layers are put on one another by their tars' entries alone. Nothing is unpacked.
+How the layers are put on one another is in :mod:`.view`.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import html
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from ..progress import progress
+from ..progress import Count, progress
 from ..text import Table, printable, shortened, size_text
 from .blob import Json
 from .dive import DiveFigures
-from .model import Parts
+from .instruction import readable
+from .model import ImageLayer, Parts
 from .tarreader import TarEntry
-from .tarwriter import WHITEOUT
+from .view import Hidden, View
 
 #: How many reclaimable paths are printed.
 _PRINTED = 10
@@ -41,11 +43,18 @@ class LayerReport:
 
     Attributes:
         name: its name.
-        created_by: the instruction that made it.
+        created_by: the instruction that made it, as the history has it.
         bytes: all that it stores.
         added, added_bytes: files that were not there before: how many, and their bytes.
         changed, changed_bytes: files that replace one below.
         hid, hid_bytes: files below that nobody sees any more because of this layer.
+        number: its place, from the bottom; the lowest has 0.
+        step: the place of its instruction in the history, the oldest has 1; 0 if it has none.
+        diff_id: the digest of its tar, ``""`` if that was not known and need not be.
+        media_type: what the manifest calls it, ``""`` if there is none.
+        tar_bytes: the length of its tar.
+        pushed_bytes: the length of its tar compressed, as a registry has it; None if it is not
+            known, as for a file that holds it uncompressed.
     """
 
     name: str
@@ -57,9 +66,20 @@ class LayerReport:
     changed_bytes: int
     hid: int
     hid_bytes: int
+    number: int = 0
+    step: int = 0
+    diff_id: str = ""
+    media_type: str = ""
+    tar_bytes: int = 0
+    pushed_bytes: int | None = None
+
+    @property
+    def instruction(self) -> str:
+        """The instruction that made it, as a line of a Dockerfile."""
+        return readable(self.created_by)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class StoredFile:
     """A file in the layer that stores it.
 
@@ -76,7 +96,7 @@ class StoredFile:
     stored_in: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Reclaimable(StoredFile):
     """A file that is stored and not seen.
 
@@ -86,11 +106,16 @@ class Reclaimable(StoredFile):
             ``"stored again"`` (with the same size, as after chmod or ln), ``"gave way"`` (to an
             entry of another kind) or ``"twice in one layer"``.
         instruction: what made the layer that hides it.
+        hidden_in: the number of that layer, from the bottom.
+        differs: of what is stored again, what is another then: ``"content"`` (where contents
+            were compared), ``"owner"``, ``"mode"``, ``"time"`` or ``""``.
     """
 
     hidden_by: str
     how: str
     instruction: str
+    hidden_in: int
+    differs: str
 
     @property
     def reason(self) -> str:
@@ -119,17 +144,67 @@ class Report:
 
     Attributes:
         layers: the bottom one first.
-        total_bytes: what all layers store.
-        visible_bytes: what of it a container sees.
-        reclaimable: the files that it does not see, the largest first.
+        view: what a container sees, and what it does not see any more.
+        tags: the names that the image's file gives it.
+        digest: that of its manifest, or of its config; see :class:`.Parts`.
+        platform: what it is made for, such as ``"linux/amd64"``.
+        base: how many of the lowest layers a base brings. What follows is about the others.
     """
 
     layers: Sequence[LayerReport]
-    total_bytes: int
-    visible_bytes: int
-    reclaimable: Sequence[Reclaimable] = field(repr=False)
-    _root: _Directory = field(repr=False)
+    view: View = field(repr=False)
     _dive: Callable[[], DiveFigures] = field(repr=False)
+    tags: Sequence[str] = ()
+    digest: str = ""
+    platform: str = ""
+    base: int = 0
+
+    @property
+    def own_layers(self) -> Sequence[LayerReport]:
+        """The layers above the base."""
+        return self.layers[self.base :]
+
+    @functools.cached_property
+    def reclaimable(self) -> Sequence[Reclaimable]:
+        """The files with bytes that a container does not see, the largest first."""
+        found = [self._reclaimable(one) for one in self.view.hidden if one.file.size]
+        own = [one for one in found if one.stored_in >= self.base]
+        return sorted(own, key=lambda one: (-one.size, one.path, one.stored_by))
+
+    def _reclaimable(self, one: Hidden) -> Reclaimable:
+        file, below, above = one.file, self.layers[one.file.layer], self.layers[one.by]
+        return Reclaimable(
+            file.path,
+            file.size,
+            below.name,
+            file.layer,
+            above.name,
+            one.how,
+            above.instruction,
+            one.by,
+            one.differs,
+        )
+
+    @property
+    def total_bytes(self) -> int:
+        """What all layers store."""
+        return sum(layer.bytes for layer in self.own_layers)
+
+    @functools.cached_property
+    def reclaimable_bytes(self) -> int:
+        """What is stored and seen by nobody."""
+        return sum(one.file.size for one in self.view.hidden if one.file.layer >= self.base)
+
+    @property
+    def visible_bytes(self) -> int:
+        """What of it a container sees."""
+        return self.total_bytes - self.reclaimable_bytes
+
+    @property
+    def pushed_bytes(self) -> int | None:
+        """What all layers are compressed, as a registry has them; None if it is not known."""
+        sizes = [layer.pushed_bytes for layer in self.own_layers]
+        return None if None in sizes else sum(size or 0 for size in sizes)
 
     @property
     def efficiency(self) -> float:
@@ -145,16 +220,11 @@ class Report:
         """The other figure of dive; see :attr:`efficiency`."""
         return self._dive().wasted_bytes
 
-    @property
-    def reclaimable_bytes(self) -> int:
-        """What is stored and seen by nobody."""
-        return self.total_bytes - self.visible_bytes
-
     def stored_and_unseen(self) -> list[tuple[int, int]]:
         """For each layer, the bottom one first: what it stores, and how much nobody sees."""
         unseen = Counter[int]()
-        for one in self.reclaimable:
-            unseen[one.stored_in] += one.size
+        for one in self.view.hidden:
+            unseen[one.file.layer] += one.file.size
         return [(layer.bytes, unseen[number]) for number, layer in enumerate(self.layers)]
 
     def visible_files(self) -> list[StoredFile]:
@@ -162,7 +232,8 @@ class Report:
         names = [layer.name for layer in self.layers]
         found = [
             StoredFile(file.path, file.size, names[file.layer], file.layer)
-            for file in _files(self._root)
+            for file in self.view.root.files()
+            if file.layer >= self.base
         ]
         return sorted(found, key=lambda one: (-one.size, one.path))
 
@@ -173,7 +244,7 @@ class Report:
             added = _counted(one.added, one.added_bytes)
             changed = _counted(one.changed, one.changed_bytes)
             hid = _counted(one.hid, one.hid_bytes)
-            words = _short(one.created_by)
+            words = _short(one.instruction)
             rows.append((one.name, size_text(one.bytes), added, changed, hid, words))
         sums = [
             ("total", size_text(self.total_bytes)),
@@ -215,9 +286,9 @@ class Report:
             "reclaimable_bytes": self.reclaimable_bytes,
             "efficiency": self.efficiency,
             "wasted_bytes": self.wasted_bytes,
-            "layers": [dict(vars(one)) for one in self.layers],
+            "layers": [dataclasses.asdict(one) for one in self.layers],
             "reclaimable": [
-                {**vars(one), "reason": one.reason, "advice": one.advice}
+                {**dataclasses.asdict(one), "reason": one.reason, "advice": one.advice}
                 for one in self.reclaimable
             ],
         }
@@ -233,199 +304,56 @@ def _short(words: str) -> str:
 
 def report(image: Parts, *, dive: bool) -> Report:
     """See :meth:`.Image.report`."""
-    made_by = [words for words, layer in image.instructions() if layer is not None]
-    view, figures = _View(), DiveFigures() if dive else None
+    steps = [
+        (step, words)
+        for step, (words, layer) in enumerate(image.instructions(), 1)
+        if layer is not None
+    ]
+    unknown = len(image.instructions()) - len(image.history)
+    view, figures = View(), DiveFigures() if dive else None
+    layers: list[LayerReport] = []
     # A small file may name a layer hundreds of times: it is read once.
     times = Counter(layer.known_id for layer in image.layers)
-    again: dict[str, list[TarEntry]] = {}
+    again: dict[str, tuple[list[TarEntry], int]] = {}
     with progress("reading the layers") as count:
-        for layer, words in zip(image.layers, made_by, strict=True):
-            entries = again.get(layer.known_id) or list(layer.entries(count))
-            if layer.known_id and times[layer.known_id] > 1:
-                again[layer.known_id] = entries
-            view.add(entries, layer.name, words)
+        for number, (layer, (step, words)) in enumerate(zip(image.layers, steps, strict=True)):
+            known = layer.known_id
+            entries, length = again.get(known) or _read(layer, count)
+            if known and times[known] > 1:
+                again[known] = entries, length
+            counts = view.add(entries)
             if figures is not None:
                 figures.add(entries)
-    total = sum(one.bytes for one in view.layers)
-    hidden = sorted(view.hidden, key=lambda one: (-one.size, one.path, one.stored_by))
-    visible = total - sum(one.size for one in hidden)
+            packed = layer.packed_size
+            layers.append(
+                LayerReport(
+                    layer.name,
+                    words,
+                    **dataclasses.asdict(counts),
+                    number=number,
+                    step=max(step - unknown, 0),
+                    diff_id=known,
+                    media_type=layer.media_type,
+                    tar_bytes=length,
+                    pushed_bytes=packed if packed is not None and packed < length else None,
+                )
+            )
 
     @functools.cache
     def of_dive() -> DiveFigures:
         return DiveFigures.of(image.layers) if figures is None else figures
 
-    return Report(view.layers, total, visible, hidden, view.root, of_dive)
+    return Report(layers, view, of_dive, image.tags, image.digest, image.platform)
 
 
-class _File:
-    """A file as one layer stores it, under any number of names."""
+def _read(layer: ImageLayer, count: Count) -> tuple[list[TarEntry], int]:
+    """What a layer's tar holds, and how long it is."""
+    length = 0
 
-    __slots__ = ("kind", "layer", "names", "path", "size")
+    def tally(size: int) -> None:
+        nonlocal length
+        length += size
+        count(size)
 
-    def __init__(self, layer: int, path: str, size: int, kind: str) -> None:
-        self.kind = kind
-        self.layer = layer
-        self.path = path
-        self.size = size
-        self.names = 1
-
-
-class _Directory(dict[str, "_File | _Directory"]):
-    """A directory of the view."""
-
-
-def _files(root: _Directory) -> Iterator[_File]:
-    """Every file in it, once, whatever its number of names."""
-    seen: set[int] = set()
-    left: list[_File | _Directory] = [root]
-    while left:
-        one = left.pop()
-        if isinstance(one, _Directory):
-            left += one.values()
-        elif id(one) not in seen:
-            seen.add(id(one))
-            yield one
-
-
-class _View:
-    """What a container sees of the layers so far, and what it does not see any more."""
-
-    def __init__(self) -> None:
-        self.layers: list[LayerReport] = []
-        self.hidden: list[Reclaimable] = []
-        self.root = _Directory()
-        #: The directory that was asked for last: the next entry is likely in it as well.
-        self._at: _Directory | None = None
-        self._at_path = ""
-        self._names: list[str] = []
-
-    def add(self, entries: Sequence[TarEntry], name: str, instruction: str) -> None:
-        """Put a layer on top.
-
-        A layer's marks are about the layers below it, wherever they stand in the tar (OCI
-        image-spec, layer.md, "Whiteouts").
-        """
-        self._name, self._instruction = name, instruction
-        self._number = len(self.layers)
-        self._names.append(name)
-        self._hid = self._hid_bytes = 0
-        self._added = self._added_bytes = self._changed = self._changed_bytes = 0
-        marks = [entry for entry in entries if WHITEOUT in entry.path and entry.is_mark]
-        for entry in marks:
-            if entry.makes_opaque:
-                self._empty(entry.parent)
-            elif (path := entry.hides) is not None:
-                self._remove(path, "deleted")
-        self._at = None
-        for entry in marks:
-            self._directory(entry.parent)
-        stored = 0
-        for entry in entries:
-            path = entry.path
-            if path and not (WHITEOUT in path and entry.is_mark):
-                stored += self._put(entry)
-        counts = (self._added, self._added_bytes, self._changed, self._changed_bytes)
-        self.layers.append(
-            LayerReport(name, instruction, stored, *counts, self._hid, self._hid_bytes)
-        )
-
-    def _directory(self, path: str) -> _Directory:
-        """The directory at `path`, made if it is not there; a file in its place gives way."""
-        if self._at is not None and path == self._at_path:
-            return self._at
-        at = self.root
-        for name in path.split("/") if path else ():
-            child = at.get(name)
-            if not isinstance(child, _Directory):
-                if child is not None:
-                    self._hide(child, "gave way")
-                child = at[name] = _Directory()
-            at = child
-        self._at, self._at_path = at, path
-        return at
-
-    def _put(self, entry: TarEntry) -> int:
-        """Put an entry into the view; return the bytes that the layer stores for it."""
-        if entry.kind == "directory":
-            self._directory(entry.path)
-            return 0
-        head, _, name = entry.path.rpartition("/")
-        parent = self._directory(head)
-        file = self._linked(entry.link) if entry.kind == "hard link" else None
-        before = parent.get(name)
-        if file is not None and before is file:
-            return 0
-        size = entry.stored
-        new = file is None
-        if file is None:
-            file = _File(self._number, entry.path, size, entry.kind)
-        else:
-            file.names += 1
-        parent[name] = file
-        if before is None:
-            self._added += 1
-            self._added_bytes += size
-        else:
-            self._changed += 1
-            self._changed_bytes += size
-            self._hide(before, self._how(before, file))
-        return size if new else 0
-
-    def _how(self, before: _File | _Directory, file: _File) -> str:
-        if isinstance(before, _Directory) or before.kind != file.kind:
-            return "gave way"
-        if before.layer == self._number:
-            return "twice in one layer"
-        return "stored again" if before.size == file.size else "replaced"
-
-    def _find(self, path: str) -> _File | _Directory | None:
-        """What the view has at `path`; None for nothing."""
-        at: _File | _Directory | None = self.root
-        for name in path.split("/") if path else ():
-            at = at.get(name) if isinstance(at, _Directory) else None
-        return at
-
-    def _linked(self, path: str) -> _File | None:
-        """The file that a hard link shares; None if there is none."""
-        found = self._find(path)
-        return found if isinstance(found, _File) else None
-
-    def _remove(self, path: str, how: str) -> None:
-        head, _, name = path.rpartition("/")
-        at = self._find(head)
-        if isinstance(at, _Directory) and name in at:
-            self._hide(at.pop(name), how)
-
-    def _empty(self, path: str) -> None:
-        if not path:
-            return  # the root of a layer hides nothing by itself
-        at = self._find(path)
-        if isinstance(at, _Directory):
-            for child in at.values():
-                self._hide(child, "made opaque")
-            at.clear()
-
-    def _hide(self, what: _File | _Directory, how: str) -> None:
-        left = [what]  # no recursion: directories can be deeper than it goes
-        while left:
-            one = left.pop()
-            if isinstance(one, _Directory):
-                self._at = None
-                left += one.values()
-            else:
-                self._hide_file(one, how)
-
-    def _hide_file(self, what: _File, how: str) -> None:
-        what.names -= 1
-        if what.names:
-            return  # it is still seen under another name
-        if what.layer != self._number:
-            self._hid += 1
-            self._hid_bytes += what.size
-        if what.size:
-            stored_by = self._names[what.layer]
-            self.hidden.append(
-                Reclaimable(
-                    what.path, what.size, stored_by, what.layer, self._name, how, self._instruction
-                )
-            )
+    entries = list(layer.entries(tally))
+    return entries, length

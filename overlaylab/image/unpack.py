@@ -221,12 +221,9 @@ class _Maker:
 
     def _directory(self, entry: TarEntry, path: str, place: str) -> None:
         if path not in self._directories:
-            was_whiteout = path in self._whiteouts
-            self._clear(path)
+            self._clear(path)  # a whiteout too: what it hid is seen again, as with every engine
             os.mkdir(place, 0o755)
             self._directories.add(path)
-            if was_whiteout:
-                make_opaque(place)
         self._attributes[path] = entry
 
     def _mark(self, entry: TarEntry, parent: str) -> None:

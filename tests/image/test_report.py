@@ -145,8 +145,33 @@ SCENARIOS = {
         [("d/a", 10, "made opaque")],
     ),
     "deleted and made again": (
-        [["d/a=10"], [".wh.d", "d/", "d/a=3"]],
+        [["d/a=10"], [".wh.d", "d=3"]],
         [("d/a", 10, "deleted")],
+    ),
+    # Docker makes the whiteout, and then the directory in its place.
+    "a whiteout before a directory of its name": (
+        [["d/a=10", "d/b=5"], [".wh.d", "d/", "d/a=3"]],
+        [("d/a", 10, "replaced")],
+    ),
+    "a whiteout after a directory of its name": (
+        [["d/a=10", "d/b=5"], ["d/", "d/a=3", ".wh.d"]],
+        [("d/a", 10, "deleted"), ("d/b", 5, "deleted")],
+    ),
+    "through a link of the same layer": (
+        [["usr/lib/", "lib~usr/lib", "lib/x=10"], ["usr/lib/x=3"]],
+        [("lib/x", 10, "replaced")],
+    ),
+    "through a link of a lower layer": (
+        [["usr/lib/", "lib~usr/lib"], ["lib/x=10"]],
+        [("lib", 7, "gave way")],
+    ),
+    "a hard link through a link": (
+        [["usr/lib/x=10", "lib~usr/lib", "y->lib/x"], [".wh.usr"]],
+        [],
+    ),
+    "links that lead in a ring": (
+        [["a~b", "b~a", "a/x=10"], ["n=1"]],
+        [("a", 1, "gave way")],
     ),
     "replaced": ([["a=10"], ["a=12"]], [("a", 10, "replaced")]),
     "stored again": ([["a=10"], ["a=10"]], [("a", 10, "stored again")]),
