@@ -102,6 +102,14 @@ class BadImage(OverlaylabError, ValueError):
     """An image, or a file that should hold one, that is damaged, dishonest or not understood."""
 
 
+class BadLimit(OverlaylabError, ValueError):
+    """A limit for an image that is not understood."""
+
+
+class NotInImage(OverlaylabError, LookupError):
+    """A path or a layer that an image does not have."""
+
+
 class BadDockerfile(OverlaylabError, ValueError):
     """A Dockerfile that is not understood, or one of whose commands failed."""
 

@@ -7,20 +7,24 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import hashlib
 import html
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from ..progress import Count, progress
+from ..progress import Count, counted, progress
 from ..text import Table, printable, shortened, size_text
-from .blob import Json
+from .blob import compressor
 from .dive import DiveFigures
 from .instruction import readable
 from .model import ImageLayer, Parts
-from .tarreader import TarEntry
-from .view import Hidden, View
+from .tarreader import TarEntry, read_tar
+from .view import File, Hidden, View
 
+#: Smaller files are not compared by their contents: a link saves less than it costs to think of.
+_WORTH_COMPARING = 4096
 #: How many reclaimable paths are printed.
 _PRINTED = 10
 _WORDS = 60
@@ -138,6 +142,24 @@ class Reclaimable(StoredFile):
         return _ADVICE[self.how]
 
 
+@dataclass(frozen=True, slots=True)
+class Duplicates:
+    """Files of equal contents.
+
+    Attributes:
+        size: the bytes of each.
+        files: their paths, and the numbers of the layers that store them.
+    """
+
+    size: int
+    files: Sequence[tuple[str, int]]
+
+    @property
+    def bytes(self) -> int:
+        """What all but one of them store."""
+        return self.size * (len(self.files) - 1)
+
+
 @dataclass(frozen=True, repr=False)
 class Report:
     """Where the bytes of an image are. Bytes are those of files and of links' targets.
@@ -237,6 +259,22 @@ class Report:
         ]
         return sorted(found, key=lambda one: (-one.size, one.path))
 
+    def duplicates(self) -> list[Duplicates]:
+        """Files that a container sees and that have equal contents, the largest waste first.
+
+        Empty, if contents were not compared (``report(contents=True)``).
+        """
+        found = defaultdict[tuple[int, bytes], list[File]](list)
+        for file in self.view.root.files():
+            if file.digest and file.layer >= self.base:
+                found[file.size, file.digest].append(file)
+        same = [
+            Duplicates(size, sorted((one.path, one.layer) for one in files))
+            for (size, _), files in found.items()
+            if len(files) > 1
+        ]
+        return sorted(same, key=lambda one: (-one.bytes, one.files))
+
     def _tables(self) -> tuple[Table, Table]:
         """What each layer does, and the sums."""
         rows = [("layer", "stores", "new files", "changed", "hides below", "made by")]
@@ -278,21 +316,6 @@ class Report:
         parts = [*(table.html() for table in self._tables()), *(f"<p>{one}</p>" for one in lines)]
         return {"text/plain": repr(self), "text/html": "".join(parts)}
 
-    def to_json(self) -> Json:
-        """The same for a program."""
-        return {
-            "total_bytes": self.total_bytes,
-            "visible_bytes": self.visible_bytes,
-            "reclaimable_bytes": self.reclaimable_bytes,
-            "efficiency": self.efficiency,
-            "wasted_bytes": self.wasted_bytes,
-            "layers": [dataclasses.asdict(one) for one in self.layers],
-            "reclaimable": [
-                {**dataclasses.asdict(one), "reason": one.reason, "advice": one.advice}
-                for one in self.reclaimable
-            ],
-        }
-
 
 def _counted(number: int, size: int) -> str:
     return f"{number:,} ({size_text(size)})" if number else "–"
@@ -302,8 +325,19 @@ def _short(words: str) -> str:
     return shortened(printable(" ".join(words.split())), _WORDS)
 
 
-def report(image: Parts, *, dive: bool) -> Report:
-    """See :meth:`.Image.report`."""
+def report(
+    image: Parts, *, dive: bool = False, contents: bool = False, pushed: bool = False
+) -> Report:
+    """Where the bytes of an image are; see :meth:`.Image.report`.
+
+    Args:
+        image: it.
+        dive: collect the figures of the tool dive on the way, for they will be asked for.
+        contents: compare files by their contents, for :meth:`Report.duplicates`, and so that a
+            file that is stored again is told from one of the same size. Costs a digest of each.
+        pushed: compress the layers that are not, to know what a registry would have of them, as
+            Docker does when it pushes (gzip, level 6). It takes a second for some 30 MB.
+    """
     steps = [
         (step, words)
         for step, (words, layer) in enumerate(image.instructions(), 1)
@@ -314,17 +348,16 @@ def report(image: Parts, *, dive: bool) -> Report:
     layers: list[LayerReport] = []
     # A small file may name a layer hundreds of times: it is read once.
     times = Counter(layer.known_id for layer in image.layers)
-    again: dict[str, tuple[list[TarEntry], int]] = {}
+    again: dict[str, _Read] = {}
     with progress("reading the layers") as count:
         for number, (layer, (step, words)) in enumerate(zip(image.layers, steps, strict=True)):
             known = layer.known_id
-            entries, length = again.get(known) or _read(layer, count)
+            found = again.get(known) or _read(layer, count, contents=contents, pushed=pushed)
             if known and times[known] > 1:
-                again[known] = entries, length
-            counts = view.add(entries)
+                again[known] = found
+            counts = view.add(found.entries, found.digests)
             if figures is not None:
-                figures.add(entries)
-            packed = layer.packed_size
+                figures.add(found.entries)
             layers.append(
                 LayerReport(
                     layer.name,
@@ -334,8 +367,8 @@ def report(image: Parts, *, dive: bool) -> Report:
                     step=max(step - unknown, 0),
                     diff_id=known,
                     media_type=layer.media_type,
-                    tar_bytes=length,
-                    pushed_bytes=packed if packed is not None and packed < length else None,
+                    tar_bytes=found.length,
+                    pushed_bytes=found.pushed,
                 )
             )
 
@@ -346,8 +379,16 @@ def report(image: Parts, *, dive: bool) -> Report:
     return Report(layers, view, of_dive, image.tags, image.digest, image.platform)
 
 
-def _read(layer: ImageLayer, count: Count) -> tuple[list[TarEntry], int]:
-    """What a layer's tar holds, and how long it is."""
+class _Read(NamedTuple):
+    """What was read of a layer."""
+
+    entries: list[TarEntry]
+    digests: list[bytes]
+    length: int
+    pushed: int | None
+
+
+def _read(layer: ImageLayer, count: Count, *, contents: bool, pushed: bool) -> _Read:
     length = 0
 
     def tally(size: int) -> None:
@@ -355,5 +396,39 @@ def _read(layer: ImageLayer, count: Count) -> tuple[list[TarEntry], int]:
         length += size
         count(size)
 
-    entries = list(layer.entries(tally))
-    return entries, length
+    digests: list[bytes] = []
+    packed, gzip = layer.packed_size, None
+    if not contents and not pushed:
+        entries = list(layer.entries(tally))
+    else:
+        entries = []
+        gzip = _Gzip() if pushed else None
+        chunks = counted(layer.chunks(), tally)
+        for entry, data in read_tar(chunks if gzip is None else gzip.passed(chunks)):
+            entries.append(entry)
+            digests.append(_digest(data) if contents and entry.size >= _WORTH_COMPARING else b"")
+    if packed is None or packed >= length:  # it lies there uncompressed, or was made here
+        packed = None if gzip is None else gzip.size
+    return _Read(entries, digests, length, packed)
+
+
+def _digest(data: Iterable[bytes]) -> bytes:
+    hasher = hashlib.blake2b(digest_size=16)
+    for piece in data:
+        hasher.update(piece)
+    return hasher.digest()
+
+
+class _Gzip:
+    """Counts what bytes would be, compressed."""
+
+    def __init__(self) -> None:
+        self.size = 0
+
+    def passed(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """`chunks` as they are."""
+        squeeze, rest = compressor("gzip")
+        for chunk in chunks:
+            self.size += len(squeeze(chunk))
+            yield chunk
+        self.size += len(rest())

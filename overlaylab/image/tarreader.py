@@ -58,6 +58,8 @@ class TarEntry:
         mtime: its modification time in seconds.
         link: a symbolic link's target, or the path that a hard link shares its file with.
         xattrs: name → value.
+        device: of a device its letter in a tar (``b"3"`` for a character device, ``b"4"`` for a
+            block device), and its major and minor number; None for everything else.
     """
 
     path: str
@@ -69,6 +71,7 @@ class TarEntry:
     mtime: float
     link: str
     xattrs: dict[str, bytes]
+    device: tuple[bytes, int, int] | None = None
 
     @property
     def name(self) -> str:
@@ -421,6 +424,7 @@ def _entry(
         mtime,
         clean(link) if kind == "hard link" else link,
         xattrs,
+        (letter, _number(block[329:337]), _number(block[337:345])) if kind == "device" else None,
     )
     return entry, size if kind == "file" or letter == b"D" else 0
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from ..errors import BadImage
 from ..layer import EntryKind, Layer
@@ -49,9 +49,14 @@ def tar_chunks(directory: str | os.PathLike[str], latest: int = 0) -> Iterator[b
         BadLower: `directory` is no directory.
         BadImage: a file or directory of it is only half there, the rest being in a layer below.
     """
+    yield from gathered(_pieces(Layer(directory), latest))
+
+
+def gathered(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """The pieces of a tar, about 1 MiB at a time, and the two empty blocks at its end."""
     pending: list[bytes] = []
     size = 0
-    for piece in _pieces(Layer(directory), latest):
+    for piece in pieces:
         pending.append(piece)
         size += len(piece)
         if size >= CHUNK:

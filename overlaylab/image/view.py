@@ -7,6 +7,7 @@ unpack them (moby pkg/archive/diff.go, containerd archive/tar.go). Nothing is un
 from __future__ import annotations
 
 import posixpath
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -15,6 +16,8 @@ from .tarwriter import WHITEOUT
 
 #: As many symbolic links as the kernel follows in one path (namei.c, MAXSYMLINKS).
 _MOST_OF_LINKS = 40
+#: A directory stands for many files if it has this part of their bytes.
+_MOST = 0.9
 
 
 class File:
@@ -191,37 +194,19 @@ class View:
         return self._counts
 
     def _directory(self, path: str) -> Directory:
-        """The directory at `path`, made if it is not there; a file in its place gives way."""
+        """The directory at `path`, made if it is not there; a file in its place gives way.
+
+        Symbolic links of the layer are followed, as by who unpacks it. Those of the layers below
+        are in other directories then.
+        """
         if self._at is not None and path == self._at_path:
             return self._at
         at = self.root
-        real = self._real(path) if self._has_links else path
+        real = without_links(at, path, self._number) if self._has_links else path
         for name in real.split("/") if real else ():
             at = self._enter(at, name)
         self._at, self._at_path = at, path
         return at
-
-    def _real(self, path: str) -> str:
-        """`path` without symbolic links of the layer that is added, as for who unpacks it.
-
-        Those of the layers below are in other directories then, and are not followed.
-        """
-        done: list[str] = []
-        left, links = path.split("/")[::-1], 0
-        at: File | Directory | None = self.root
-        while left:
-            name = left.pop()
-            at = at.get(name) if isinstance(at, Directory) else None
-            done.append(name)
-            if not (isinstance(at, File) and at.kind == "symlink" and at.layer == self._number):
-                continue
-            links += 1
-            if links > _MOST_OF_LINKS:
-                return path
-            target = posixpath.normpath(posixpath.join("/", *done[:-1], at.link))
-            left += [part for part in target.split("/") if part][::-1]
-            done, at = [], self.root
-        return "/".join(done)
 
     def _enter(self, parent: Directory, name: str) -> Directory:
         child = parent.get(name)
@@ -273,7 +258,9 @@ class View:
     def _linked(self, path: str) -> File | None:
         """The file that a hard link shares; None if there is none."""
         head, _, name = path.rpartition("/")
-        parent = self.root.find(self._real(head) if self._has_links and head else head)
+        # Links of the layer are followed, as in _directory.
+        real = without_links(self.root, head, self._number) if self._has_links else head
+        parent = self.root.find(real)
         found = parent.get(name) if isinstance(parent, Directory) else None
         return found if isinstance(found, File) else None
 
@@ -307,3 +294,54 @@ class View:
                 self._counts.hid += 1
                 self._counts.hid_bytes += one.size
             self.hidden.append(Hidden(one, self._number, how, differs))
+
+
+def without_links(root: Directory, path: str, layer: int | None = None) -> str:
+    """`path`, where it leads if the symbolic links in it are followed; none leads out of `root`.
+
+    Args:
+        root: of what a container sees.
+        path: every component of it may be a link.
+        layer: follow only links that this layer stores.
+    """
+    done: list[str] = []
+    left, links = path.split("/")[::-1] if path else [], 0
+    at: File | Directory | None = root
+    while left:
+        name = left.pop()
+        at = at.get(name) if isinstance(at, Directory) else None
+        done.append(name)
+        if not isinstance(at, File) or at.kind != "symlink" or layer not in (None, at.layer):
+            continue
+        links += 1
+        if links > _MOST_OF_LINKS:
+            return path
+        target = posixpath.normpath(posixpath.join("/", *done[:-1], at.link))
+        left += [part for part in target.split("/") if part][::-1]
+        done, at = [], root
+    return "/".join(done)
+
+
+def common_place(files: Sequence[tuple[str, int]]) -> str:
+    """The deepest directory that has nearly all bytes of `files`; of a single one, its path.
+
+    Args:
+        files: paths and bytes.
+    """
+    if len(files) == 1:
+        return files[0][0]
+    left = [(path.split("/")[:-1], size) for path, size in files]
+    enough = _MOST * sum(size for _, size in left)
+    place: list[str] = []
+    while enough:
+        depth = len(place)
+        left = [(names, size) for names, size in left if len(names) > depth]
+        sums = defaultdict[str, int](int)
+        for names, size in left:
+            sums[names[depth]] += size
+        best = max(sorted(sums), key=lambda name: sums[name], default="")
+        if sums[best] < enough:
+            break
+        place.append(best)
+        left = [(names, size) for names, size in left if names[depth] == best]
+    return "/".join(place)

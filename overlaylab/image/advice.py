@@ -1,0 +1,226 @@
+"""Why bytes of an image are stored and not seen, put together, and what would save them.
+
+A large image has a hundred thousand hidden files and a handful of causes: one instruction that
+hides in one way what another stored. And of what is seen, some is left over from building.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from ..text import SizeUnits, human_text, printable, shortened
+from .report import LayerReport, Report
+from .view import Directory, File, Hidden, common_place
+
+#: Advice about less than this part of an image is not worth reading.
+_LEAST = 0.001
+_WORDS = 44
+
+#: What is left over from building, and what leaves it out.
+_LEFT_OVERS: Mapping[str, tuple[str, str]] = {
+    "var/lib/apt/lists": ("apt lists", "end that RUN with 'rm -rf /var/lib/apt/lists/*'"),
+    "var/cache/apt": ("apt's cache", "end that RUN with 'apt-get clean'"),
+    "var/cache/apk": ("apk's cache", "say 'apk add --no-cache'"),
+    "var/cache/dnf": ("dnf's cache", "end that RUN with 'dnf clean all'"),
+    "var/cache/libdnf5": ("dnf's cache", "end that RUN with 'dnf clean all'"),
+    "var/cache/yum": ("yum's cache", "end that RUN with 'yum clean all'"),
+    "var/cache/zypp": ("zypper's cache", "end that RUN with 'zypper clean --all'"),
+    "var/cache/pacman/pkg": ("pacman's cache", "end that RUN with 'pacman -Scc --noconfirm'"),
+    "usr/local/cargo/registry": ("cargo's registry", "use RUN --mount=type=cache for it"),
+    "go/pkg/mod": ("Go's modules", "build in another stage, and copy the program"),
+    "usr/local/share/.cache/yarn": ("yarn's cache", "end that RUN with 'yarn cache clean'"),
+}
+_LEFT_OVERS_AT_HOME: Mapping[str, tuple[str, str]] = {
+    ".cache/pip": ("pip's cache", "say 'pip install --no-cache-dir'"),
+    ".cache/uv": ("uv's cache", "say 'uv … --no-cache'"),
+    ".cache/pypoetry": ("poetry's cache", "say 'poetry install --no-cache'"),
+    ".cache/go-build": ("Go's build cache", "use RUN --mount=type=cache for it"),
+    ".cache/yarn": ("yarn's cache", "end that RUN with 'yarn cache clean'"),
+    ".cargo/registry": ("cargo's registry", "use RUN --mount=type=cache for it"),
+    ".npm": ("npm's cache", "end that RUN with 'npm cache clean --force'"),
+    ".m2/repository": ("Maven's repository", "use RUN --mount=type=cache for it"),
+    ".gradle/caches": ("Gradle's caches", "use RUN --mount=type=cache for it"),
+    ".gem": ("gem's cache", "use RUN --mount=type=cache for it"),
+    ".composer/cache": ("composer's cache", "say 'composer install --no-cache'"),
+}
+_BYTE_CODE = "__pycache__"
+
+#: How a layer is called in a sentence.
+Named = Callable[[LayerReport], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Files of one layer that another one hides in one way.
+
+    Attributes:
+        stored_in, hidden_in: the numbers of the layers, from the bottom.
+        how, differs: see :class:`.Reclaimable`.
+        bytes, files: how many.
+        place: the deepest directory that has nearly all of the bytes, ``""`` for the root; of a
+            single file its path.
+    """
+
+    stored_in: int
+    hidden_in: int
+    how: str
+    differs: str
+    bytes: int
+    files: int
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """What would make an image smaller.
+
+    Attributes:
+        bytes: by how much, at most.
+        sentence: what to do, to which instruction.
+        layers: the numbers of the layers that it is about, from the bottom.
+    """
+
+    bytes: int
+    sentence: str
+    layers: tuple[int, ...]
+
+
+def causes(report: Report, hidden: Iterable[Hidden] | None = None) -> list[Cause]:
+    """Why bytes above the base are not seen, what explains most of them first.
+
+    Args:
+        report: about the image.
+        hidden: the files that it is asked of; all if None.
+    """
+    found = defaultdict[tuple[int, int, str, str], list[Hidden]](list)
+    for one in report.view.hidden if hidden is None else hidden:
+        if one.file.size and one.file.layer >= report.base:
+            found[one.file.layer, one.by, one.how, one.differs].append(one)
+    made = [
+        Cause(
+            *key,
+            sum(one.file.size for one in files),
+            len(files),
+            common_place([(one.file.path, one.file.size) for one in files]),
+        )
+        for key, files in found.items()
+    ]
+    return sorted(made, key=lambda one: (-one.bytes, one.stored_in, one.hidden_in, one.how))
+
+
+def advice(
+    report: Report, *, units: SizeUnits = "decimal", named: Named | None = None
+) -> list[Advice]:
+    """What would make the image smaller, the largest saving first.
+
+    Args:
+        report: about the image.
+        units: how sizes are written.
+        named: how a layer is called; by its place and its instruction if None.
+    """
+    call = named or layer_words
+    found = [
+        Advice(one.bytes, _sentence(report, one, units, call), (one.stored_in, one.hidden_in))
+        for one in causes(report)
+    ]
+    found += _left_over(report, units, call)
+    least = _LEAST * report.total_bytes
+    return sorted((one for one in found if one.bytes >= least), key=lambda x: (-x.bytes, x.layers))
+
+
+def layer_words(layer: LayerReport) -> str:
+    """What to call a layer: ``layer 7 (RUN apt-get update)``."""
+    words = shortened(printable(layer.instruction), _WORDS)
+    return f"layer {layer.number + 1}" + ("" if words in ("?", layer.name) else f" ({words})")
+
+
+def _sentence(report: Report, cause: Cause, units: SizeUnits, call: Named) -> str:
+    below, above = report.layers[cause.stored_in], report.layers[cause.hidden_in]
+    here, there = call(above), call(below)
+    size, where = human_text(cause.bytes, units), _where(cause)
+    number = below.number + 1
+    copied = below.instruction.startswith(("COPY ", "ADD "))
+    if below is above:
+        return f"{here} has {where} twice, {size} of it: make its archive with each path once."
+    join = f"join {_both(below, above, call)}"
+    if cause.how in ("deleted", "made opaque"):
+        did = "deletes" if cause.how == "deleted" else "empties the directory of"
+        remedy = (
+            "leave it out of the copy (.dockerignore), or use RUN --mount=type=bind"
+            if copied
+            else f"{join}, for a deletion frees bytes only in the RUN that wrote them"
+        )
+        return f"{here} {did} {where}, {size} that {there} stores: {remedy}."
+    if cause.how == "stored again":
+        what, option = {
+            "owner": ("another owner", "--chown"),
+            "mode": ("another mode", "--chmod"),
+            "time": ("another time", ""),
+            "content": ("another content", ""),
+        }.get(cause.differs, ("nothing else that a tar can say", ""))
+        remedy = (
+            f"say COPY {option}=… at layer {number}"
+            if copied and option
+            else f"{join}, or do not touch what is there already"
+        )
+        return f"{here} stores {where}, {size}, again, as {there} did, with {what}: {remedy}."
+    if cause.how == "replaced":
+        return f"{here} changes {where}, {size} of {there}: {join}, or write it once."
+    return f"{here} has something of another kind at {where}, {size} of {there}: {join}."
+
+
+def _both(below: LayerReport, above: LayerReport, call: Named) -> str:
+    """Two layers, shortly: their instructions have been told."""
+    first, second = (call(one).partition(" (")[0] for one in (below, above))
+    kind, _, number = first.rpartition(" ")
+    return f"{kind}s {number} and {second.rpartition(' ')[2]}"
+
+
+def _where(cause: Cause) -> str:
+    if cause.files == 1:
+        return printable(cause.place)
+    return f"{cause.files:,} files" + (f" in {printable(cause.place)}" if cause.place else "")
+
+
+def _left_over(report: Report, units: SizeUnits, call: Named) -> Iterator[Advice]:
+    """Of what a container sees, what only building needs."""
+    root = report.view.root
+    for path, name, remedy in _places(root):
+        found = root.find(path)
+        if isinstance(found, Directory):
+            yield from _left(report, found.files(), f"{name} left in {path}", remedy, units, call)
+    byte_code = [
+        file
+        for path, one in root.walk()
+        if isinstance(one, Directory) and path.endswith(_BYTE_CODE)
+        for file in one.files()
+    ]
+    words = "byte code of Python", "set PYTHONDONTWRITEBYTECODE=1, if a slower start is no matter"
+    yield from _left(report, byte_code, *words, units, call)
+
+
+def _places(root: Directory) -> Iterator[tuple[str, str, str]]:
+    for path, words in _LEFT_OVERS.items():
+        yield path, *words
+    users = root.get("home")
+    homes = ["root", *(f"home/{name}" for name in (users if isinstance(users, Directory) else ()))]
+    for home in homes:
+        for path, words in _LEFT_OVERS_AT_HOME.items():
+            yield f"{home}/{path}", *words
+
+
+def _left(
+    report: Report, files: Iterable[File], what: str, remedy: str, units: SizeUnits, call: Named
+) -> Iterator[Advice]:
+    sums = defaultdict[int, int](int)
+    for file in files:
+        if file.layer >= report.base:
+            sums[file.layer] += file.size
+    total = sum(sums.values())
+    if total:
+        most = max(sums, key=lambda number: sums[number])
+        by = call(report.layers[most]) + (f" and {len(sums) - 1} more" if len(sums) > 1 else "")
+        sentence = f"{printable(what)}: {human_text(total, units)}, by {by}: {remedy}."
+        yield Advice(total, sentence, tuple(sorted(sums)))
