@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn, TextIO
 
-from .errors import CourseRefused, OverlaylabError
+from . import image_command
+from .errors import BadLimit, CourseRefused, OverlaylabError
 from .text import printable
 
 #: The status that a shell gives a program that wrote to a pipe without a reader, as most do not
@@ -60,20 +60,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     diff.add_argument(
         "--lower", nargs="+", required=True, metavar="DIR", help="the lowers, the top one first"
     )
-    inspect = commands.add_parser("inspect", help="where the bytes of an image are")
-    inspect.add_argument(
-        "image", help="an OCI layout, what 'docker save' wrote, or the name of an image"
-    )
-    inspect.add_argument("--json", action="store_true", help="for a program")
+    image_command.add_commands(commands)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # of what a terminal cannot show: \\u2026
             stream.reconfigure(errors="backslashreplace")
     own, words = _split(sys.argv[1:] if arguments is None else arguments)
     try:
-        _run(parser.parse_args(own), words)
+        status = _run(parser.parse_args(own), words)
         print(end="", flush=True)
     except BrokenPipeError:
         return _SIGPIPE
+    except BadLimit as error:
+        _say(f"overlaylab: {error}", sys.stderr)
+        return 2
     except (OverlaylabError, OSError) as error:
         _say(f"overlaylab: {error}", sys.stderr)
         return 1
@@ -82,7 +81,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     finally:
         _end_output()
-    return 0
+    return status
 
 
 class _Version(argparse.Action):
@@ -110,7 +109,9 @@ def _split(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
     return words, ()
 
 
-def _run(options: argparse.Namespace, words: Sequence[str]) -> None:
+def _run(options: argparse.Namespace, words: Sequence[str]) -> int:
+    if "run" in options:
+        return image_command.run(options, _say)
     if options.command == "course":
         _course(options, words)
     elif options.command == "class":
@@ -126,12 +127,11 @@ def _run(options: argparse.Namespace, words: Sequence[str]) -> None:
             from .doctor import doctor
 
             _say(doctor())
-    elif options.command == "inspect":
-        _inspect(options.image, as_json=options.json)
     else:
         from .overlay import Overlay
 
         _say(Overlay.attach(lower=options.lower, upper=options.upper).changes())
+    return 0
 
 
 def _say(what: object, stream: TextIO | None = None) -> None:
@@ -188,7 +188,7 @@ def _cheat_sheet(target: str | None) -> None:
 
 def _write(target: str | None, content: Callable[[], str]) -> None:
     """Write a new file, if one was asked for."""
-    from .course.paper import write_new
+    from .files import write_new
 
     if target is not None:
         write_new(target, content())
@@ -201,14 +201,6 @@ def _end_output() -> None:
     except OSError:
         with open(os.devnull, "wb") as nothing:
             os.dup2(nothing.fileno(), sys.stdout.fileno())
-
-
-def _inspect(name: str, *, as_json: bool) -> None:
-    from .image.source import opened
-
-    with opened(name) as image:
-        report = image.report(dive=as_json)
-    _say(json.dumps(report.to_json(), indent=2) if as_json else report)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,9 @@
-"""What leaves the course as a file: it replaces none, and a page of it needs no other file."""
+"""What leaves the course as a page that needs no other file."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from ..errors import OverlaylabError
 from ..text import escaped
 
 _PAGE = """<!doctype html>
@@ -74,34 +72,3 @@ def table(rows: Sequence[Sequence[str]]) -> str:
 
 def _lines(text: str) -> str:
     return "<br>".join(map(escaped, text.split("\n")))
-
-
-def write_new(target: str, text: str) -> Path:
-    """Write a file that is not there yet, whole or not at all.
-
-    Args:
-        target: its path; ``~`` is the home directory.
-        text: what it will hold.
-
-    Returns:
-        Its path.
-
-    Raises:
-        OverlaylabError: it is there, or cannot be written.
-    """
-    path = Path(target).expanduser()
-    try:
-        with path.open("x", encoding="utf-8", newline="") as file:
-            try:
-                file.write(text)
-                file.flush()
-            except OSError:
-                path.unlink()
-                raise
-    except FileExistsError:
-        raise OverlaylabError(f"{path} is there already: choose another name.") from None
-    except OSError as error:
-        raise OverlaylabError(
-            f"{path} cannot be written ({error.strerror}): choose another place."
-        ) from None
-    return path

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from ..text import SizeUnits, human_text, printable, shortened
+from ..text import printable, shortened
 from .report import LayerReport, Report
 from .view import Directory, File, Hidden, common_place
 
@@ -110,22 +110,19 @@ def causes(report: Report, hidden: Iterable[Hidden] | None = None) -> list[Cause
     return sorted(made, key=lambda one: (-one.bytes, one.stored_in, one.hidden_in, one.how))
 
 
-def advice(
-    report: Report, *, units: SizeUnits = "decimal", named: Named | None = None
-) -> list[Advice]:
+def advice(report: Report, *, named: Named | None = None) -> list[Advice]:
     """What would make the image smaller, the largest saving first.
 
     Args:
         report: about the image.
-        units: how sizes are written.
         named: how a layer is called; by its place and its instruction if None.
     """
     call = named or layer_words
     found = [
-        Advice(one.bytes, _sentence(report, one, units, call), (one.stored_in, one.hidden_in))
+        Advice(one.bytes, _sentence(report, one, call), (one.stored_in, one.hidden_in))
         for one in causes(report)
     ]
-    found += _left_over(report, units, call)
+    found += _left_over(report, call)
     least = _LEAST * report.total_bytes
     return sorted((one for one in found if one.bytes >= least), key=lambda x: (-x.bytes, x.layers))
 
@@ -136,15 +133,13 @@ def layer_words(layer: LayerReport) -> str:
     return f"layer {layer.number + 1}" + ("" if words in ("?", layer.name) else f" ({words})")
 
 
-def _sentence(report: Report, cause: Cause, units: SizeUnits, call: Named) -> str:
+def _sentence(report: Report, cause: Cause, call: Named) -> str:
     below, above = report.layers[cause.stored_in], report.layers[cause.hidden_in]
-    here, there = call(above), call(below)
-    size, where = human_text(cause.bytes, units), _where(cause)
-    number = below.number + 1
-    copied = below.instruction.startswith(("COPY ", "ADD "))
+    here, there, what = call(above), call(below), files_words(cause)
     if below is above:
-        return f"{here} has {where} twice, {size} of it: make its archive with each path once."
-    join = f"join {_both(below, above, call)}"
+        return f"{here} has {what} twice: make its archive with each path once."
+    copied = below.instruction.startswith(("COPY ", "ADD "))
+    join = f"join {_both(_short(below, call), _short(above, call))}"
     if cause.how in ("deleted", "made opaque"):
         did = "deletes" if cause.how == "deleted" else "empties the directory of"
         remedy = (
@@ -152,45 +147,56 @@ def _sentence(report: Report, cause: Cause, units: SizeUnits, call: Named) -> st
             if copied
             else f"{join}, for a deletion frees bytes only in the RUN that wrote them"
         )
-        return f"{here} {did} {where}, {size} that {there} stores: {remedy}."
+        return f"{here} {did} {what}, which {there} stores: {remedy}."
     if cause.how == "stored again":
-        what, option = {
-            "owner": ("another owner", "--chown"),
-            "mode": ("another mode", "--chmod"),
-            "time": ("another time", ""),
-            "content": ("another content", ""),
-        }.get(cause.differs, ("nothing else that a tar can say", ""))
+        differs, option = _DIFFERS[cause.differs]
         remedy = (
-            f"say COPY {option}=… at layer {number}"
+            f"say COPY {option}=… at {_short(below, call)}"
             if copied and option
-            else f"{join}, or do not touch what is there already"
+            else f"{join}, or leave alone what is there already"
         )
-        return f"{here} stores {where}, {size}, again, as {there} did, with {what}: {remedy}."
+        return f"{here} stores {what} again, which {there} stores{differs}: {remedy}."
     if cause.how == "replaced":
-        return f"{here} changes {where}, {size} of {there}: {join}, or write it once."
-    return f"{here} has something of another kind at {where}, {size} of {there}: {join}."
+        return f"{here} changes {what}, which {there} stores: {join}, or write it once."
+    return f"{here} has something of another kind in place of {what} of {there}: {join}."
 
 
-def _both(below: LayerReport, above: LayerReport, call: Named) -> str:
-    """Two layers, shortly: their instructions have been told."""
-    first, second = (call(one).partition(" (")[0] for one in (below, above))
-    kind, _, number = first.rpartition(" ")
-    return f"{kind}s {number} and {second.rpartition(' ')[2]}"
+#: In what a file that is stored again differs → in words, and the option of COPY that gives it.
+_DIFFERS = {
+    "owner": (" with another owner", "--chown"),
+    "mode": (" with another mode", "--chmod"),
+    "time": (" with another time", ""),
+    "content": (" with another content", ""),
+    "": (" just like that", ""),
+}
 
 
-def _where(cause: Cause) -> str:
+def _short(layer: LayerReport, call: Named) -> str:
+    """A layer whose instruction was told before: ``layer 7``."""
+    return call(layer).partition(" (")[0]
+
+
+def _both(first: str, second: str) -> str:
+    """``lines 7 and 9``; ``layer 2 and line 9``."""
+    kind, _, number = first.partition(" ")
+    other, _, then = second.partition(" ")
+    return f"{kind}s {number} and {then}" if kind == other else f"{first} and {second}"
+
+
+def files_words(cause: Cause) -> str:
+    """The files of a cause: ``/etc/motd``, or ``2,000 files in /opt/app``."""
     if cause.files == 1:
-        return printable(cause.place)
-    return f"{cause.files:,} files" + (f" in {printable(cause.place)}" if cause.place else "")
+        return f"/{printable(cause.place)}"
+    return f"{cause.files:,} files in /{printable(cause.place)}"
 
 
-def _left_over(report: Report, units: SizeUnits, call: Named) -> Iterator[Advice]:
+def _left_over(report: Report, call: Named) -> Iterator[Advice]:
     """Of what a container sees, what only building needs."""
     root = report.view.root
     for path, name, remedy in _places(root):
         found = root.find(path)
         if isinstance(found, Directory):
-            yield from _left(report, found.files(), f"{name} left in {path}", remedy, units, call)
+            yield from _left(report, found.files(), f"{name} in /{path}", remedy, call)
     byte_code = [
         file
         for path, one in root.walk()
@@ -198,7 +204,7 @@ def _left_over(report: Report, units: SizeUnits, call: Named) -> Iterator[Advice
         for file in one.files()
     ]
     words = "byte code of Python", "set PYTHONDONTWRITEBYTECODE=1, if a slower start is no matter"
-    yield from _left(report, byte_code, *words, units, call)
+    yield from _left(report, byte_code, *words, call)
 
 
 def _places(root: Directory) -> Iterator[tuple[str, str, str]]:
@@ -212,7 +218,7 @@ def _places(root: Directory) -> Iterator[tuple[str, str, str]]:
 
 
 def _left(
-    report: Report, files: Iterable[File], what: str, remedy: str, units: SizeUnits, call: Named
+    report: Report, files: Iterable[File], what: str, remedy: str, call: Named
 ) -> Iterator[Advice]:
     sums = defaultdict[int, int](int)
     for file in files:
@@ -221,6 +227,7 @@ def _left(
     total = sum(sums.values())
     if total:
         most = max(sums, key=lambda number: sums[number])
-        by = call(report.layers[most]) + (f" and {len(sums) - 1} more" if len(sums) > 1 else "")
-        sentence = f"{printable(what)}: {human_text(total, units)}, by {by}: {remedy}."
+        by = call(report.layers[most])
+        more = f" and {len(sums) - 1} other layer(s)" if len(sums) > 1 else ""
+        sentence = f"{by}{more} left {printable(what)}: {remedy}."
         yield Advice(total, sentence, tuple(sorted(sums)))

@@ -63,7 +63,10 @@ def markdown(
     lines += ["", "| " + " | ".join(name for name, _ in figures) + " |"]
     lines += ["|" + "---:|" * len(figures)]
     lines += ["| " + " | ".join(value for _, value in figures) + " |", ""]
-    lines += [f"- {_plain(one.sentence)}" for one in advice(report, units=units)[:_PRINTED]]
+    lines += [
+        f"- {human_text(found.bytes, units)}: {_plain(found.sentence)}"
+        for found in advice(report)[:_PRINTED]
+    ]
     stored = sorted(report.own_layers, key=lambda one: -one.bytes)[:_PRINTED]
     unseen = report.stored_and_unseen()
     lines += ["", "| layer | stores | unseen | made by |", "|---:|---:|---:|---|"]

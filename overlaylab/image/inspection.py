@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..errors import NotInImage
 from ..text import SizeUnits, human_text, printable, shortened
-from .advice import Cause, Named, advice, causes, layer_words
+from .advice import Cause, Named, advice, causes, files_words, layer_words
 from .compare import Comparison, LayerChange
 from .report import LayerReport, Report
 from .view import Directory, File, Hidden, without_links
@@ -28,19 +28,20 @@ SORTS: dict[str, Callable[[LayerReport, int], int]] = {
     "pushed": lambda layer, hidden: layer.pushed_bytes or 0,
     "files": lambda layer, hidden: layer.added + layer.changed,
 }
+#: How a layer hides a file, as its past.
 _HOW = {
-    "deleted": "deletes",
-    "made opaque": "empties the directory of",
-    "replaced": "replaces",
-    "stored again": "stores again",
-    "gave way": "puts something of another kind in the place of",
-    "twice in one layer": "has twice",
+    "deleted": "deleted by",
+    "made opaque": "deleted with all in its directory by",
+    "replaced": "replaced by",
+    "stored again": "stored again by",
+    "gave way": "in the way of something else of",
+    "twice in one layer": "twice in",
 }
 _DIFFERS = {
-    "owner": " with another owner",
-    "mode": " with another mode",
-    "time": " with another time",
-    "content": " with another content",
+    "owner": ", with another owner",
+    "mode": ", with another mode",
+    "time": ", with another time",
+    "content": ", with another content",
 }
 
 
@@ -68,9 +69,8 @@ class Printer:
         yield from self._layers(report)
         yield ""
         yield from self._sums(report)
-        yield from self._causes(report)
-        yield from self._duplicates(report)
         yield from self._advice(report)
+        yield from self._duplicates(report)
 
     def layer(self, report: Report, number: int) -> Iterator[str]:
         """All about one layer.
@@ -105,7 +105,7 @@ class Printer:
         )
         stored = [(one, None) for one in report.view.root.files() if one.layer == layer.number]
         hidden = [(one.file, one) for one in report.view.hidden if one.file.layer == layer.number]
-        yield from self._files(report, [*stored, *hidden])
+        yield from self._files([*stored, *hidden])
         mine = [one for one in causes(report) if layer.number in (one.stored_in, one.hidden_in)]
         yield from self._causes(report, mine)
 
@@ -155,7 +155,7 @@ class Printer:
         ]
         yield from self._columns(("layer", "stores", "unseen", "files", "made by"), rows)
         if len(stored) > 1 or not isinstance(seen, File):
-            yield from self._files(report, stored)
+            yield from self._files(stored)
         hidden = [by for _, by in stored if by]
         yield from self._causes(report, causes(report, hidden))
 
@@ -308,26 +308,21 @@ class Printer:
         rows.append(("pushed", self._size(pushed) if known else "not known (--pushed measures it)"))
         yield from self._table(rows)
 
-    def _causes(self, report: Report, chosen: Sequence[Cause] | None = None) -> Iterator[str]:
-        found = causes(report) if chosen is None else chosen
+    def _causes(self, report: Report, found: Sequence[Cause]) -> Iterator[str]:
         if not found:
             return
         yield ""
         yield "Stored and not seen:"
         most = self.top or _LINES
         for one in found[:most]:
-            below, above = report.layers[one.stored_in], report.layers[one.hidden_in]
-            what = "" if one.files == 1 else f"{one.files:,} files in "
-            words = (
-                f"{what}/{printable(one.place)}: {self.named(above)} {_HOW[one.how]} what "
-                f"{self.named(below)} stores{_DIFFERS.get(one.differs, '')}"
-            )
-            yield from self._item(one.bytes, words)
-        rest = found[most:]
-        if rest:
-            files = sum(one.files for one in rest)
-            words = f"… {files:,} more files, for {len(rest):,} more reasons"
-            yield from self._item(sum(one.bytes for one in rest), words)
+            below, above = (self.named(report.layers[n]) for n in (one.stored_in, one.hidden_in))
+            words = f"{files_words(one)} of {below}, {_HOW[one.how]} {above}"
+            yield from self._item(one.bytes, words + _DIFFERS.get(one.differs, ""))
+        yield from self._rest([one.bytes for one in found[most:]], "reasons")
+
+    def _rest(self, sizes: Sequence[int], what: str) -> Iterator[str]:
+        if sizes:
+            yield from self._item(sum(sizes), f"… {len(sizes):,} more {what}")
 
     def _duplicates(self, report: Report) -> Iterator[str]:
         found = report.duplicates()
@@ -341,19 +336,19 @@ class Printer:
             more = len(one.files) - len(places)
             words = ", ".join(places) + (f" and {more:,} more" if more > 0 else "")
             yield from self._item(one.bytes, words)
-        rest = found[most:]
-        if rest:
-            yield from self._item(sum(one.bytes for one in rest), f"… {len(rest):,} more contents")
+        yield from self._rest([one.bytes for one in found[most:]], "contents")
 
     def _advice(self, report: Report) -> Iterator[str]:
-        found = advice(report, units=self.units, named=self.named)[: self.top or _LINES]
+        found = advice(report, named=self.named)
         if found:
             yield ""
             yield "What would save most:"
-        for one in found:
+        most = self.top or _LINES
+        for one in found[:most]:
             yield from self._item(one.bytes, one.sentence)
+        yield from self._rest([one.bytes for one in found[most:]], "pieces of advice")
 
-    def _files(self, report: Report, stored: Sequence[tuple[File, Hidden | None]]) -> Iterator[str]:
+    def _files(self, stored: Sequence[tuple[File, Hidden | None]]) -> Iterator[str]:
         if not stored:
             return
         yield ""
@@ -363,11 +358,9 @@ class Printer:
         for file, by in ordered[:most]:
             words = f"/{printable(file.path)}, layer {file.layer + 1}"
             if by is not None:
-                words += f", not seen: layer {by.by + 1} {_HOW[by.how]} it"
+                words += f", {_HOW[by.how]} layer {by.by + 1}"
             yield from self._item(file.size, words)
-        rest = ordered[most:]
-        if rest:
-            yield from self._item(sum(one.size for one, _ in rest), f"… {len(rest):,} more files")
+        yield from self._rest([one.size for one, _ in ordered[most:]], "files")
 
     def _size(self, size: int | None) -> str:
         return "–" if size is None else human_text(size, self.units)

@@ -16,9 +16,9 @@ import pytest
 from overlaylab.__main__ import main
 from overlaylab.course import record
 from overlaylab.course.classroom import read_class
-from overlaylab.course.paper import write_new
 from overlaylab.course.practice.exercises import all_tasks
 from overlaylab.errors import OverlaylabError
+from overlaylab.files import write_new
 
 from ..helpers import tmpfs
 

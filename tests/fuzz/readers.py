@@ -33,6 +33,7 @@ from overlaylab.image import (
     tarreader,
     unpack,
 )
+from overlaylab.image.export import report_json
 from overlaylab.trees import remove_tree
 
 from ..image import test_build, test_hostile_images
@@ -247,7 +248,7 @@ class _Images(Reader):
                 place.write_bytes(data)
             image = Image.load(place)
             report = image.report(dive=True)
-            said = [repr(image), repr(report), json.dumps(report.to_json())]
+            said = [repr(image), repr(report), "".join(report_json(report))]
             if place.is_file():
                 chunks = blob.Blob(place, 0, place.stat().st_size).chunks()
                 passed = archive.load_stream(chunks, "it", again=False)

@@ -19,8 +19,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ...errors import OverlaylabError
+from ...files import write_new
 from ...text import size_text
-from ..paper import write_new
 
 _VERSION = 1
 #: Bytes of a record; a learner has fewer than a thousandth of it.

@@ -1,0 +1,41 @@
+"""Files that are written for people: none replaces another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from .errors import OverlaylabError
+
+
+def write_new(target: str, content: str | Iterable[bytes]) -> Path:
+    """Write a file that is not there yet, whole or not at all.
+
+    Args:
+        target: its path; ``~`` is the home directory.
+        content: what it will hold, as text or as bytes in pieces.
+
+    Returns:
+        Its path.
+
+    Raises:
+        OverlaylabError: it is there, or cannot be written.
+    """
+    path = Path(target).expanduser()
+    try:
+        with path.open("xb") as file:
+            try:
+                pieces = [content.encode()] if isinstance(content, str) else content
+                for piece in pieces:
+                    file.write(piece)
+                file.flush()
+            except BaseException:
+                path.unlink()
+                raise
+    except FileExistsError:
+        raise OverlaylabError(f"{path} is there already: choose another name.") from None
+    except OSError as error:
+        raise OverlaylabError(
+            f"{path} cannot be written ({error.strerror}): choose another place."
+        ) from None
+    return path
