@@ -211,10 +211,9 @@ def _opened(
 def _inspect(options: argparse.Namespace, say: Say) -> int:
     from dataclasses import replace
 
-    from .image.limits import read_limits
     from .image.report import report
 
-    limits = read_limits(options.fail_over, _path(options.config))
+    limits = _limits(options)
     if "growth" in limits:
         raise BadLimit("growth is seen in a comparison: use 'overlaylab compare OLD NEW'.")
     dive = options.json or options.html is not None or "efficiency" in limits
@@ -329,10 +328,9 @@ def _compare(options: argparse.Namespace, say: Say) -> int:
     from .image.advice import layer_words
     from .image.compare import Comparison
     from .image.export import comparison_json
-    from .image.limits import read_limits
     from .image.report import report
 
-    limits = read_limits(options.fail_over, _path(options.config))
+    limits = _limits(options)
     if options.old == options.new == "-":
         raise BadImage("Only one of two images can come from the standard input: name a file.")
     dive = "efficiency" in limits
@@ -365,6 +363,14 @@ def _extract(options: argparse.Namespace, say: Say) -> int:
     return 0
 
 
+def _limits(options: argparse.Namespace) -> dict[str, str]:
+    from .image.limits import read_limits
+
+    config = None if options.config is None else Path(options.config)
+    with in_words("The limits could not be read"):
+        return read_limits(options.fail_over, config)
+
+
 def _judge(
     options: argparse.Namespace,
     limits: dict[str, str],
@@ -390,10 +396,6 @@ def _judge(
         ):
             file.write(markdown(report, title, found, units=options.units))
     return 1 if found else 0
-
-
-def _path(name: str | None) -> Path | None:
-    return None if name is None else Path(name)
 
 
 def _say_all(lines: Iterable[str], say: Say) -> None:

@@ -143,21 +143,22 @@ class Printer:
             sum_[0] += file.size
             sum_[1] += file.size if by else 0
             sum_[2] += 1
+        largest = sorted(sums, key=lambda number: (-sums[number][0], number))
+        shown, rest = largest[: self.top or _LAYERS], largest[self.top or _LAYERS :]
         rows = [
-            (
-                str(number + 1),
-                self._size(sums[number][0]),
-                self._size(sums[number][1]),
-                f"{sums[number][2]:,}",
-                report.layers[number].instruction,
-            )
-            for number in sorted(sums)
+            self._path_row(str(n + 1), sums[n], report.layers[n].instruction) for n in sorted(shown)
         ]
+        if rest:
+            all_of_it = [sum(column) for column in zip(*(sums[n] for n in rest), strict=True)]
+            rows.append(self._path_row("…", all_of_it, f"{len(rest):,} more layers"))
         yield from self._columns(("layer", "stores", "unseen", "files", "made by"), rows)
         if len(stored) > 1 or not isinstance(seen, File):
             yield from self._files(stored)
         hidden = [by for _, by in stored if by]
         yield from self._causes(report, causes(report, hidden))
+
+    def _path_row(self, name: str, sums: Sequence[int], words: str) -> tuple[str, ...]:
+        return name, self._size(sums[0]), self._size(sums[1]), f"{sums[2]:,}", words
 
     def comparison(self, comparison: Comparison) -> Iterator[str]:
         """What an image has grown by since another."""

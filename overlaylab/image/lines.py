@@ -25,7 +25,7 @@ def lines_of(dockerfile: str, image: Parts) -> dict[int, int]:
 
     Returns:
         The number of a layer, from the bottom → the number of a line, from 1. Layers of the base
-        are not in it.
+        are not in it; nothing is, if the Dockerfile is of another image.
 
     Raises:
         BadDockerfile: it is not understood.
@@ -37,7 +37,10 @@ def lines_of(dockerfile: str, image: Parts) -> dict[int, int]:
     matcher = difflib.SequenceMatcher(None, keys, mine, autojunk=False)
     numbers = {id(layer): number for number, layer in enumerate(image.layers)}
     found = {}
-    for block in matcher.get_matching_blocks():
+    blocks = matcher.get_matching_blocks()
+    if (blocks[0].a, blocks[0].b) != (0, 0):
+        return {}  # it ends otherwise, so it is of another image
+    for block in blocks:
         for offset in range(block.size):
             layer = made[block.a + offset][1]
             if layer is not None:

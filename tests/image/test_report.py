@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
 import random
+import subprocess
+import sys
 import tarfile
+import zlib
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from overlaylab import Image, Lab
 from overlaylab.__main__ import main
 from overlaylab.image import ImageLayer
+from overlaylab.image.report import report
 
 from ..helpers import python
 
@@ -243,6 +249,33 @@ def saved(directory: Path) -> Path:
     return image(["a=10", "b=5"], [".wh.a"]).save(path, "docker-archive", tag="image:1")
 
 
+SCREEN = """\
+linux/amd64
+
+layer  stores  unseen  made by
+    1    15 B    10 B  RUN step 1
+    2     0 B       –  RUN step 2
+
+total        15 B
+visible      5 B
+reclaimable  10 B  (66.7%)
+pushed       not known (--pushed measures it)
+
+What would save most:
+       10 B  layer 2 (RUN step 2) deletes /a, which layer 1 (RUN step 1) stores:
+             join layers 1 and 2, for a deletion frees bytes only in the RUN
+             that wrote them.
+"""
+
+
+def inspect(capsys: pytest.CaptureFixture[str], *words: str | Path) -> str:
+    """What ``overlaylab inspect`` prints."""
+    assert main(["inspect", *map(str, words)]) == 0
+    output, errors = capsys.readouterr()
+    assert errors == ""
+    return output
+
+
 @pytest.mark.parametrize("format", ["oci", "oci.tar", "docker-archive"])
 def test_inspect_takes_all_formats(
     directory: Path, capsys: pytest.CaptureFixture[str], format: str
@@ -252,26 +285,243 @@ def test_inspect_takes_all_formats(
         image(["a=10"], [".wh.a"]).save(path, "docker-archive", tag="image:1")
     else:
         image(["a=10"], [".wh.a"]).save(path)
-    assert main(["inspect", str(path)]) == 0
+    assert "reclaimable  10 B  (100.0%)\n" in inspect(capsys, path)
+
+
+def many(directory: Path) -> Path:
+    """120 layers with 3 files each, of which the next layer hides one."""
+    layers = [
+        [f"opt/app/d{n % 7}/file-{n}-{m}={1000 * n + m}" for m in range(3)]
+        + ([f"opt/app/d{(n - 1) % 7}/.wh.file-{n - 1}-0"] if n else [])
+        for n in range(120)
+    ]
+    made = image(*layers)
+    made.history = [
+        {"created_by": f"RUN |1 V={n} /bin/sh -c step {n} && {'x' * 200} # buildkit"}
+        for n in range(120)
+    ]
+    return made.save(directory / "many.oci")
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+@pytest.mark.parametrize(
+    "words", [[], ["--layer", "7"], ["--path", "opt"], ["--sort", "hidden"], ["--bytes"]]
+)
+def test_a_hundred_layers_fit_a_terminal(
+    directory: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    columns: int,
+    words: list[str],
+):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = inspect(capsys, many(directory), *words).splitlines()
+    digests = [line for line in lines if "sha256:" in line and columns < 90]  # to be copied
+    assert max(len(line) for line in lines if line not in digests) <= columns
+    assert len(digests) < 2
+    assert len(lines) < (100 if columns >= 80 else 130)
+
+
+def test_the_layers_that_are_not_printed_are_summed_up(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+):
+    text = inspect(capsys, many(directory), "--bytes", "--top", "5")
+    rows = [line.split() for line in text.splitlines()[2:]]
+    table = rows[1 : rows.index([])]
+    assert [row[0] for row in table] == ["116", "117", "118", "119", "120", "…"]
+    total = sum(int(row[1].replace(",", "")) for row in table)
+    assert f"total        {total:,} B" in text
+
+
+def test_layers_in_another_order(saved: Path, capsys: pytest.CaptureFixture[str]):
+    made = image(["a=10"], ["b=30"], ["c=20", "a=1"])
+    path = made.save(saved.parent / "three.oci")
+
+    def order(by: str) -> str:
+        rows = inspect(capsys, path, "--sort", by).splitlines()[3:6]
+        return "".join(row.split()[0] for row in rows)
+
+    assert [order(by) for by in ("order", "size", "hidden", "files")] == [
+        "123",
+        "231",
+        "123",
+        "312",
+    ]
+
+
+def test_all_about_a_path(directory: Path, capsys: pytest.CaptureFixture[str]):
+    made = image(["lib/x=10", "l~lib", "lib/y->lib/x"], ["lib/x=30", "lib/z=5"], ["lib/.wh.z"])
+    path = made.save(directory / "image.oci")
+    assert inspect(capsys, path, "--path", "/l/x") == (
+        "/lib/x (file)\n"
+        "mode 0644, owner 0:0, stored by layer 2\n\n"
+        "layer  stores  unseen  files  made by\n"
+        "    2    30 B     0 B      1  RUN step 2\n"
+    )
+    text = inspect(capsys, path, "--path", "lib")
+    assert "    1    10 B     0 B      1  RUN step 1\n    2    35 B     5 B      2  RUN" in text
+    assert "5 B  /lib/z of layer 2 (RUN step 2), deleted by layer 3 (RUN step 3)" in text
+    assert "/lib/z (not seen)" in inspect(capsys, path, "--path", "lib/z")
+    assert "10 B  /lib/x, layer 1\n" in inspect(capsys, path, "--path", ".")
+
+
+def test_all_about_a_layer(saved: Path, capsys: pytest.CaptureFixture[str]):
+    text = inspect(capsys, saved, "--layer", "1")
+    assert text.startswith("layer 1 of 2: RUN step 1\n\nstores        15 B\nof it unseen  10 B\n")
+    assert "10 B  /a, layer 1, deleted by layer 2\n" in text
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("--path", "nothing"), ("--path", "a/b"), ("--layer", "3"), ("--path", "/../a")],
+)
+def test_what_the_image_has_not(
+    saved: Path, capsys: pytest.CaptureFixture[str], words: Sequence[str]
+):
+    assert main(["inspect", str(saved), *words]) == 1
     output, errors = capsys.readouterr()
-    assert "reclaimable  10 B\n" in output
-    assert errors == ""
+    assert (output, errors.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--layer", "0"),
+        ("--layer", "x"),
+        ("--top", "-1"),
+        ("--sort", "colour"),
+        ("--json", "--csv"),
+        ("--layer", "1", "--path", "a"),
+        ("--binary", "--bytes"),
+        ("--keep", "1", "--flatten"),
+    ],
+)
+def test_bad_use_is_status_2(saved: Path, capsys: pytest.CaptureFixture[str], words: Sequence[str]):
+    with pytest.raises(SystemExit) as ended:
+        main(["inspect", str(saved), *words])
+    assert ended.value.code == 2
+    assert capsys.readouterr().out == ""
+
+
+def test_a_base_is_left_out(directory: Path, capsys: pytest.CaptureFixture[str]):
+    layers = [["a=10", "b=100"], ["c=20"], ["c=3", ".wh.b"], ["d=7"], [".wh.d"]]
+    base = image(*layers[:2]).save(directory / "base.oci")
+    whole = image(*layers).save(directory / "whole.oci")
+    text = inspect(capsys, whole, "--base", base)
+    assert "The base brings the lowest 2 layers, 130 B: they are left out." in text
+    assert "Of the base's files 120 B are hidden by layers above" in text
+    assert "total        10 B\nvisible      3 B\nreclaimable  7 B  (70.0%)" in text
+    assert "layer 3 (" not in text
+    found = json.loads(inspect(capsys, whole, "--base", base, "--json"))
+    assert (found["base_layers"], found["total_bytes"], len(found["layers"])) == (2, 10, 5)
+    assert [one["path"] for one in found["reclaimable"]] == ["d"]
+    for other in (image(*layers[:2], ["x=1"]), image(["z=1"]), image(*layers, ["x=1"])):
+        path = other.save(directory / f"other{len(other.layers)}.oci")
+        assert main(["inspect", str(whole), "--base", str(path)]) == 1
+        assert "is not the base of" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["none", "gzip", "zstd"])
+def test_what_is_pushed(directory: Path, capsys: pytest.CaptureFixture[str], kind: str):
+    """Of compressed layers the length of their blobs; else it is measured, as gzip -6 has it."""
+    made = image(["a=100000"], ["b=5"])
+    path = made.save(directory / "image.oci", compression=kind)  # type: ignore[arg-type]
+    sizes = [one["size"] for one in json.loads(manifest(path))["layers"]]
+    expected = sizes if kind != "none" else [None, None]
+    assert [one.pushed_bytes for one in Image.load(path).report().layers] == expected
+    found = json.loads(inspect(capsys, path, "--json", "--pushed"))
+    gzipped = [len(zlib.compress(b"".join(one.chunks()), wbits=31)) for one in made.layers]
+    measured = [one["pushed_bytes"] for one in found["layers"]]
+    assert measured == (sizes if kind == "zstd" else gzipped)
+    assert found["pushed_bytes"] == sum(measured)
+
+
+def manifest(layout: Path) -> bytes:
+    index = json.loads((layout / "index.json").read_bytes())
+    digest = index["manifests"][0]["digest"].removeprefix("sha256:")
+    return (layout / "blobs/sha256" / digest).read_bytes()
+
+
+def test_equal_contents(directory: Path, capsys: pytest.CaptureFixture[str]):
+    layers = [["a=5000", "b/c=5000", "h->a", "small1=9", "small2=9"], ["d=5000", "e=6000"]]
+    path = image(*layers).save(directory / "image.oci")
+    text = inspect(capsys, path, "--duplicates")
+    assert text.endswith(
+        "Equal contents, stored more than once:\n"
+        "    10.0 kB  /a (layer 1), /b/c (layer 1), /d (layer 2)\n"
+    )
+    assert "Equal contents" not in inspect(capsys, path)
+
+
+def test_contents_tell_what_was_only_touched():
+    def layer(byte: bytes) -> ImageLayer:
+        data = archive(["a=5000"]).replace(b"x" * 5000, byte * 5000)
+        return ImageLayer(lambda: iter([data]), "layer")
+
+    for above, differs in ((b"x", ""), (b"y", "content")):
+        (one,) = report(Image([layer(b"x"), layer(above)]), contents=True).reclaimable
+        assert (one.how, one.differs) == ("stored again", differs)
+
+
+SCHEMA = Path(__file__).parents[2] / "docs/inspect.schema.json"
 
 
 def test_inspect_as_json(saved: Path, capsys: pytest.CaptureFixture[str]):
-    assert main(["inspect", str(saved), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert list(found) == [
-        "total_bytes",
-        "visible_bytes",
-        "reclaimable_bytes",
-        "efficiency",
-        "wasted_bytes",
-        "layers",
-        "reclaimable",
-    ]
+    found = json.loads(inspect(capsys, saved, "--json", "--files"))
+    jsonschema.validate(found, json.loads(SCHEMA.read_text()))
     assert (found["total_bytes"], found["visible_bytes"], found["reclaimable_bytes"]) == (15, 5, 10)
-    assert found["reclaimable"][0]["path"] == "a"
+    assert found["reclaimable"] == [
+        {
+            "path": "a",
+            "size": 10,
+            "stored_in": 1,
+            "hidden_in": 2,
+            "how": "deleted",
+            "differs": "",
+        }
+    ]
+    assert [(one["path"], one["layer"], one.get("hidden_in")) for one in found["files"]] == [
+        ("a", 1, 2),
+        ("b", 1, None),
+    ]
+    assert found["layers"][0]["instruction"] == "RUN step 1"
+    assert "files" not in json.loads(inspect(capsys, saved, "--json"))
+
+
+def test_the_schema_knows_every_property(saved: Path, capsys: pytest.CaptureFixture[str]):
+    schema = json.loads(SCHEMA.read_text())
+    found = json.loads(inspect(capsys, saved, "--json", "--files"))
+    assert set(found) == set(schema["properties"])
+    for name in ("layers", "advice", "reclaimable", "files"):
+        known = set(schema["properties"][name]["items"]["properties"])
+        assert set().union(*found[name]) <= known
+
+
+def test_inspect_as_csv(directory: Path, capsys: pytest.CaptureFixture[str]):
+    text = inspect(capsys, image(["b=5", "c\n"], [".wh.b"]).save(directory / "i.oci"), "--csv")
+    assert text.splitlines() == [
+        '\ufeff"layer","path","kind","bytes","seen","hidden by layer","how","made by"',
+        '"1","b","file","5","no","2","deleted","RUN step 1"',
+        '"1","c\\n","file","0","yes","","","RUN step 1"',
+    ]
+
+
+def test_no_cell_is_a_formula(directory: Path, capsys: pytest.CaptureFixture[str]):
+    names = ["+1", "-1", "@sum", "\tx", "plain"]
+    text = inspect(capsys, image(names).save(directory / "image.oci"), "--csv")
+    cells = [row[1] for row in csv.reader(text.splitlines()[1:])]
+    assert sorted(cells) == sorted(["'+1", "'-1", "'@sum", "\\tx", "plain"])
+
+
+def test_what_a_program_reads_ends_with_its_reader(saved: Path):
+    """As with ``| head``: no traceback, and no sentence either."""
+    command = [sys.executable, "-m", "overlaylab", "inspect", str(many(saved.parent)), "--csv"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 141
 
 
 def test_inspect_of_what_is_no_image(directory: Path):
@@ -288,6 +538,10 @@ def test_inspect_of_a_damaged_layer(saved: Path):
     done = python("-m", "overlaylab", "inspect", str(saved))
     assert (done.returncode, done.stdout) == (1, "")
     assert "digest" in done.stderr
+
+
+def test_inspect_prints_a_screen(saved: Path, capsys: pytest.CaptureFixture[str]):
+    assert inspect(capsys, saved) == SCREEN
 
 
 @pytest.mark.parametrize(("dive", "readings"), [(True, 1), (False, 2)])
