@@ -51,6 +51,8 @@ def human_text(size: int, units: SizeUnits = "decimal") -> str:
 
 def printable(name: str) -> str:
     r"""`name` on one line: a newline as ``\n``, a byte that is no UTF-8 as ``\xff``."""
+    if name.isprintable():
+        return name
     return "".join(
         c
         if c.isprintable()
