@@ -47,7 +47,8 @@ examples:
 
 The limits can also be in .overlaylab.toml, in a table [fail-over]. In a workflow
 on GitHub each one that is broken becomes an annotation, and the job's summary
-gets the report. Layers are numbered from the bottom, the lowest is 1."""
+gets the report. Layers are numbered from the bottom, the lowest is 1. Sizes are
+decimal, as Docker prints them: 1 MB is 1,000,000 bytes."""
 
 
 def add_commands(commands: Any) -> None:
@@ -55,6 +56,7 @@ def add_commands(commands: Any) -> None:
     inspect = commands.add_parser(
         "inspect",
         help="where the bytes of an image are, and what would save them",
+        usage="overlaylab inspect [options] IMAGE",
         description=_INSPECT,
         epilog=_INSPECT_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -300,7 +302,7 @@ def _layers_of_base(options: argparse.Namespace, image: Image) -> int:
 
 def _write_page(options: argparse.Namespace, report: Report) -> None:
     from .files import write_new
-    from .image.page import page  # type: ignore[import-not-found]
+    from .image.page import page
 
     write_new(options.html, page(report, options.image))
 

@@ -102,7 +102,16 @@ def test_help_names_the_commands(capsys: pytest.CaptureFixture[str]):
         main(["--help"])
     assert ended.value.code == 0
     output = capsys.readouterr().out
-    for command in ("course", "class", "cheatsheet", "doctor", "diff", "inspect"):
+    for command in (
+        "course",
+        "class",
+        "cheatsheet",
+        "doctor",
+        "diff",
+        "inspect",
+        "compare",
+        "extract",
+    ):
         assert f"\n    {command} " in output
 
 
@@ -153,7 +162,9 @@ def closed_pipe() -> Iterator[int]:
 
 
 @pytest.mark.parametrize("unbuffered", ["", "1"], ids=["at the end", "at once"])
-@pytest.mark.parametrize("command", ["doctor", "diff", "inspect", "inspect --json"])
+@pytest.mark.parametrize(
+    "command", ["doctor", "diff", "inspect", "inspect --json", "inspect --csv"]
+)
 def test_output_into_a_closed_pipe_ends_quietly(
     stack: Path, kernel_lab: Lab, closed_pipe: int, command: str, unbuffered: str
 ):

@@ -11,6 +11,7 @@ from ..errors import NotInImage
 from ..text import SizeUnits, human_text, printable, shortened
 from .advice import Cause, Named, advice, causes, files_words, layer_words
 from .compare import Comparison, LayerChange
+from .model import Parts, new_rest
 from .report import LayerReport, Report
 from .view import Directory, File, Hidden, without_links
 
@@ -232,10 +233,11 @@ class Printer:
         return sign + self._size(abs(now - was))
 
     def _head(self, report: Report) -> Iterator[str]:
-        names = ", ".join(map(printable, report.tags))
-        digest = report.digest[:19] + "…" if len(report.digest) > 20 else report.digest
-        words = " · ".join(filter(None, [names, printable(report.platform), printable(digest)]))
-        if words:
+        # The machine is told where it is another, so that the same image reads alike anywhere.
+        here = Parts((), rest=new_rest(0)).platform
+        other = report.platform if report.platform != here else ""
+        names = ", ".join(report.tags)
+        if words := " · ".join(filter(None, [names, other])):
             yield from self._wrapped(words)
             yield ""
         if report.base:

@@ -21,6 +21,7 @@ import pytest
 from overlaylab import Image, Lab
 from overlaylab.__main__ import main
 from overlaylab.image import ImageLayer
+from overlaylab.image.model import new_rest
 from overlaylab.image.report import report
 
 from ..helpers import python
@@ -50,13 +51,13 @@ def archive(entries: Sequence[str]) -> bytes:
 
 
 def image(*layers: Sequence[str]) -> Image:
-    """An image of layers, the bottom one first; see :func:`archive`."""
+    """An image of layers for this machine, the bottom one first; see :func:`archive`."""
     made = [
         ImageLayer(partial(lambda data: iter([data]), archive(one)), f"layer{n}")
         for n, one in enumerate(layers, 1)
     ]
     history = [{"created_by": f"RUN step {n}"} for n, _ in enumerate(layers, 1)]
-    return Image(made, history=history, rest={"os": "linux", "architecture": "amd64"})
+    return Image(made, history=history, rest=new_rest(0))
 
 
 # Against what a mount shows
@@ -250,8 +251,6 @@ def saved(directory: Path) -> Path:
 
 
 SCREEN = """\
-linux/amd64
-
 layer  stores  unseen  made by
     1    15 B    10 B  RUN step 1
     2     0 B       –  RUN step 2
@@ -326,8 +325,8 @@ def test_the_layers_that_are_not_printed_are_summed_up(
     directory: Path, capsys: pytest.CaptureFixture[str]
 ):
     text = inspect(capsys, many(directory), "--bytes", "--top", "5")
-    rows = [line.split() for line in text.splitlines()[2:]]
-    table = rows[1 : rows.index([])]
+    rows = [line.split() for line in text.partition("made by\n")[2].splitlines()]
+    table = rows[: rows.index([])]
     assert [row[0] for row in table] == ["116", "117", "118", "119", "120", "…"]
     total = sum(int(row[1].replace(",", "")) for row in table)
     assert f"total        {total:,} B" in text
@@ -338,7 +337,7 @@ def test_layers_in_another_order(saved: Path, capsys: pytest.CaptureFixture[str]
     path = made.save(saved.parent / "three.oci")
 
     def order(by: str) -> str:
-        rows = inspect(capsys, path, "--sort", by).splitlines()[3:6]
+        rows = inspect(capsys, path, "--sort", by).partition("made by\n")[2].splitlines()[:3]
         return "".join(row.split()[0] for row in rows)
 
     assert [order(by) for by in ("order", "size", "hidden", "files")] == [
@@ -538,6 +537,14 @@ def test_inspect_of_a_damaged_layer(saved: Path):
     done = python("-m", "overlaylab", "inspect", str(saved))
     assert (done.returncode, done.stdout) == (1, "")
     assert "digest" in done.stderr
+
+
+def test_the_machine_is_told_where_it_is_another(
+    directory: Path, capsys: pytest.CaptureFixture[str]
+):
+    made = image(["a=10"])
+    made.rest = {"os": "linux", "architecture": "s390x"}
+    assert "linux/s390x\n\nlayer" in inspect(capsys, made.save(directory / "image.oci"))
 
 
 def test_inspect_prints_a_screen(saved: Path, capsys: pytest.CaptureFixture[str]):
