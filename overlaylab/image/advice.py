@@ -138,27 +138,39 @@ def _sentence(report: Report, cause: Cause, call: Named) -> str:
     here, there, what = call(above), call(below), files_words(cause)
     if below is above:
         return f"{here} has {what} twice: make its archive with each path once."
-    copied = below.instruction.startswith(("COPY ", "ADD "))
+    keyword = below.instruction.partition(" ")[0]
+    copied = keyword in ("COPY", "ADD") and not _is_base(below)
     join = f"join {_both(_short(below, call), _short(above, call))}"
     if cause.how in ("deleted", "made opaque"):
         did = "deletes" if cause.how == "deleted" else "empties the directory of"
         remedy = (
             "leave it out of the copy (.dockerignore), or use RUN --mount=type=bind"
             if copied
+            else "take a base without it"
+            if _is_base(below)
             else f"{join}, for a deletion frees bytes only in the RUN that wrote them"
         )
         return f"{here} {did} {what}, which {there} stores: {remedy}."
     if cause.how == "stored again":
         differs, option = _DIFFERS[cause.differs]
         remedy = (
-            f"say COPY {option}=… at {_short(below, call)}"
+            f"say {keyword} {option}=… at {_short(below, call)}"
             if copied and option
+            else "leave alone what the base brings"
+            if _is_base(below)
             else f"{join}, or leave alone what is there already"
         )
         return f"{here} stores {what} again, which {there} stores{differs}: {remedy}."
+    if _is_base(below):
+        join = "leave alone what the base brings"
     if cause.how == "replaced":
         return f"{here} changes {what}, which {there} stores: {join}, or write it once."
     return f"{here} has something of another kind in place of {what} of {there}: {join}."
+
+
+def _is_base(layer: LayerReport) -> bool:
+    """Is it what FROM names? The lowest layer is, if neither RUN nor COPY made it."""
+    return layer.number == 0 and not layer.instruction.startswith(("RUN ", "COPY "))
 
 
 #: In what a file that is stored again differs → in words, and the option of COPY that gives it.

@@ -112,6 +112,18 @@ def test_stored_again(attributes: dict[str, int], differs: str, remedy: str):
     )
 
 
+def test_a_base_cannot_be_joined():
+    base = "/bin/sh -c #(nop) ADD file:x in /"
+    files = tar(("a", 9, {}), ("b", 8, {}), ("c", 7, {}))
+    above = tar(("a", 9, {"uid": 5}), (".wh.b", 0, {}), ("c", 1, {}))
+    found = sentences((base, files), ("RUN change", above))
+    assert [one.rpartition(": ")[2] for one in found] == [
+        "leave alone what the base brings.",
+        "take a base without it.",
+        "leave alone what the base brings, or write it once.",
+    ]
+
+
 def test_a_run_has_no_option_for_the_owner():
     before, after = tar(("a", 9, {})), tar(("a", 9, {"uid": 5}))
     (found,) = sentences(("RUN make", before), ("RUN chown", after))
