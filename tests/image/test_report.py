@@ -251,6 +251,8 @@ def saved(directory: Path) -> Path:
 
 
 SCREEN = """\
+image:1
+
 layer  stores  unseen  made by
     1    15 B    10 B  RUN step 1
     2     0 B       –  RUN step 2
@@ -537,6 +539,20 @@ def test_inspect_of_a_damaged_layer(saved: Path):
     done = python("-m", "overlaylab", "inspect", str(saved))
     assert (done.returncode, done.stdout) == (1, "")
     assert "digest" in done.stderr
+
+
+def test_a_page_beside_it(saved: Path, directory: Path, capsys: pytest.CaptureFixture[str]):
+    assert inspect(capsys, saved, "--html", directory / "page.html") == SCREEN
+    assert "<title>" in (directory / "page.html").read_text()
+    assert main(["inspect", str(saved), "--html", str(directory / "page.html")]) == 1
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_from_the_standard_input(saved: Path):
+    with open(saved, "rb") as file:
+        command = [sys.executable, "-m", "overlaylab", "inspect", "-"]
+        done = subprocess.run(command, stdin=file, capture_output=True, text=True, check=True)
+    assert done.stdout == SCREEN
 
 
 def test_the_machine_is_told_where_it_is_another(
