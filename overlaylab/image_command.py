@@ -80,7 +80,9 @@ def add_commands(commands: Any) -> None:
         "--dockerfile", metavar="FILE", help="name layers by the lines of this Dockerfile"
     )
     shown.add_argument(
-        "--duplicates", action="store_true", help="find equal contents (takes longer)"
+        "--duplicates",
+        action="store_true",
+        help="find equal contents (a stream is stored for that)",
     )
     shown.add_argument(
         "--pushed",

@@ -15,14 +15,24 @@ from ..lab import Lab
 from .blob import Json
 from .model import ImageLayer, Parts
 from .rewrite import merged_tar, view_of
-from .unpack import check_lab, unpack
+from .unpack import check_lab, unpack, unpack_layers
 
 
 def squash(image: Parts, lab: Lab, name: str, keep: int) -> Parts:
     """See :meth:`.Image.squash`."""
     check_lab(lab)
     *kept, above = squashed(image, keep).layers
-    layer = lab.new_layer(name, lambda path: _fill(path, above))
+
+    def fill(path: Path) -> None:
+        # They are asked which whiteouts hide something.
+        below = unpack_layers(Parts(kept), lab, f"{name}-")
+        try:
+            unpack(above.chunks(), str(path), below)
+        finally:
+            for one in below:
+                lab.remove_layer(one.name)
+
+    layer = lab.new_layer(name, fill)
     return _with_layers(image, [*kept, ImageLayer.of(layer, _created(image))])
 
 
@@ -42,10 +52,6 @@ def squashed(image: Parts, keep: int) -> Parts:
     below = view_of(image.layers[:keep]).root
     above = ImageLayer(lambda: merged_tar(image.layers, root, below), "squashed")
     return _with_layers(image, [*image.layers[:keep], above])
-
-
-def _fill(path: Path, layer: ImageLayer) -> None:
-    unpack(layer.chunks(), str(path))
 
 
 def _with_layers(image: Parts, layers: Sequence[ImageLayer]) -> Parts:
