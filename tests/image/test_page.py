@@ -212,7 +212,7 @@ def test_the_figures_are_said_in_words() -> None:
     assert texts["h1"] == texts["title"] == "my <image>"
     assert "me/app:1 · linux/amd64 · sha256:12ab" in texts["p"]
     assert texts["dd"].startswith("3.00 MB" + "5 B" + "3.00 MB")
-    assert "layer 2 (RUN step 2) deletes a, 3.00 MB that layer 1 (RUN step 1) stores" in texts["li"]
+    assert "layer 2 (RUN step 2) deletes /a, which layer 1 (RUN step 1) stores" in texts["li"]
     assert "RUN step 1" in texts["th"]
     assert "3.00 MB in 2" in texts["td"]
 
