@@ -1,6 +1,8 @@
 // A treemap: boxes in boxes, each as large as the bytes it stands for, laid out by the squarified
 // algorithm (Bruls, Huizing and van Wijk, "Squarified Treemaps", 2000). The boxes are elements, so
-// that a theme, a print and a zoom of the browser reach them; what they look like is CSS.
+// that a theme, a print and a zoom of the browser reach them; what they look like is CSS: `box` with
+// `lower0` … or `merged`, `bare` for a directory without a heading, `striped` as far as `--part` for
+// what nobody sees, and `frame` around the one that is told of.
 //
 // A node is {label, bytes, unseen, count, layer, parent, children}: a name to draw; its bytes, how
 // many of them nobody sees, and of how many files they are; the number of its layer, or null if it
@@ -91,8 +93,10 @@ export function treemap(element, { tell, choose }) {
         const box = { node: part.node, up, div: drawn(part) };
         boxes.push(box);
         if (!part.node.children || part.width < OPENED_WIDTH || part.height < OPENED_HEIGHT) {
-          box.div.classList.add("leaf");
-          box.div.style.setProperty("--part", part.node.unseen / part.node.bytes);
+          if (part.node.unseen) {
+            box.div.classList.add("striped");
+            box.div.style.setProperty("--part", part.node.unseen / part.node.bytes);
+          }
           continue;
         }
         const headed = part.width >= HEADED_WIDTH && part.height >= HEADED_HEIGHT;

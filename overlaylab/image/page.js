@@ -218,7 +218,7 @@ function row(node, level, position, siblings) {
   bar.style.width = `${(100 * node.bytes) / (root.bytes || 1)}%`;
   if (node.unseen) {
     const unseen = document.createElement("div");
-    unseen.className = "leaf";
+    unseen.className = "striped";
     unseen.style.width = `${(100 * node.unseen) / node.bytes}%`;
     bar.append(unseen);
   }
