@@ -193,7 +193,8 @@ class Layer:
         *parents, name = path.split("/")
         for parent in parents:
             place = os.path.join(place, parent)
-            if os.path.islink(place):
+            found = self.read(place)
+            if found is None or found.kind == "symlink":
                 return None
         return self.read(os.path.join(place, name))
 
