@@ -61,6 +61,14 @@ class NoSuchOverlay(OverlaylabError, LookupError):
     """No mount of that name in any open lab."""
 
 
+class NoSuchContainer(OverlaylabError, LookupError):
+    """No engine of this machine knows a container of that name."""
+
+
+class ContainerRefused(OverlaylabError):
+    """A container whose layers cannot be found or read from here."""
+
+
 class BackendUnavailable(OverlaylabError):
     """The backend that was asked for does not work on this machine."""
 

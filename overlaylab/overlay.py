@@ -151,6 +151,33 @@ class Overlay:
         prefixes = xattrs.PREFIXES if merged_path is None else _prefixes_at(str(merged_path))
         return cls(name, layers, upper=upper_path, merged=merged_path, prefixes=prefixes)
 
+    @classmethod
+    @in_words("The container could not be looked at")
+    def of(cls, container: str) -> Overlay:
+        """Look at a container of Docker, Podman or containerd (nerdctl), running or stopped.
+
+        The engine says where its layers are, and they are only read. Each is named by the
+        instruction that made it where the image's history tells that, or else as its directory.
+
+        Args:
+            container: its name, its ID, or the beginning of that.
+
+        Raises:
+            BadName: no container can be called that.
+            NoSuchContainer: no engine knows it.
+            ContainerRefused: its layers cannot be read; with what would make that possible.
+        """
+        from .containers import find
+
+        found = find(container)
+        return cls(
+            found.name,
+            found.lower,
+            upper=found.upper,
+            merged=found.merged,
+            prefixes=found.prefixes,
+        )
+
     def __repr__(self) -> str:
         parts = [f"lower={[layer.name for layer in self.lower]}"]
         if self._upper is None:

@@ -452,13 +452,19 @@ class Mounted:
     options: dict[str, str]
 
 
-def mounted() -> Iterator[Mounted]:
-    """All mounts of this thread's namespace, the oldest first (proc_pid_mountinfo(5)).
+def mounted(process: str = "thread-self") -> Iterator[Mounted]:
+    """All mounts of a process's namespace, the oldest first (proc_pid_mountinfo(5)).
 
     Several ``lowerdir+`` options become one ``lowerdir``, joined with ``:``, the top first.
     An option without a value has the value ``""``.
+
+    Args:
+        process: its number; this thread if not given.
+
+    Raises:
+        OSError: it is somebody else's.
     """
-    with contextlib.suppress(FileNotFoundError), open("/proc/thread-self/mountinfo", "rb") as table:
+    with contextlib.suppress(FileNotFoundError), open(f"/proc/{process}/mountinfo", "rb") as table:
         for line in table:
             mount, _, of_filesystem = line.rstrip(b"\n").partition(b" - ")
             fstype, _, raw_options = of_filesystem.split(b" ", 2)
