@@ -475,12 +475,14 @@ class Overlay:
         """Draw the state of all layers now: a band for each, a column for each path.
 
         Args:
-            paths: the paths to draw; by default as many as fit, in order.
+            paths: the paths to draw; by default as many as fit, in order: of a container, or
+                another stack that is attached, those that upper has.
 
         Raises:
             BadPath: one of `paths` leaves merged.
         """
-        return diagram(self.stack(), [check_path(path, "merged") for path in paths])
+        columns = [check_path(path, "merged") for path in paths]
+        return diagram(self.stack(), columns, of_upper=self.lab is None)
 
     @in_words("The layer could not be made")
     def commit(self, name: str) -> Layer:

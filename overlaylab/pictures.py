@@ -27,10 +27,20 @@ _MOUNTED_BY = {
 }
 
 
-def diagram(stack: Stack, paths: Sequence[str] = ()) -> Diagram:
-    """Draw `stack`; see :meth:`.Overlay.diagram`."""
+def diagram(stack: Stack, paths: Sequence[str] = (), *, of_upper: bool = False) -> Diagram:
+    """Draw `stack`; see :meth:`.Overlay.diagram`.
+
+    Args:
+        stack: what to draw.
+        paths: a column for each; for what fits if there are none.
+        of_upper: rather for what upper has than for all, if it has anything: an image has more
+            than a picture can.
+    """
     stack = stack.remembering()
-    grid = read_grid(stack, [Column(path) for path in paths] or all_columns(stack))
+    columns = [Column(path) for path in paths]
+    if not columns and of_upper and stack.upper is not None:
+        columns = fold(leaves([stack.upper.walk()]), COLUMNS)
+    grid = read_grid(stack, columns or all_columns(stack))
     return Diagram(grid, _MOUNTED_BY[stack.mounted_by])
 
 

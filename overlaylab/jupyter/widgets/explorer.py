@@ -51,7 +51,8 @@ class Explorer(Widget):
             placeholder="etc/motd", description="path", continuous_update=False
         )
         self._hidden = checkbox("hidden entries", True)
-        self._live = checkbox("follow every cell that runs", True)
+        # What a cell does is no news of a container, and its image takes seconds to be walked.
+        self._live = checkbox("follow every cell that runs", overlay.lab is not None)
         self._note = note(_INVITATION)
         self._asked.observe(lambda change: self.ask(change["new"]), "value")
         self._hidden.observe(lambda _: self._draw(), "value")
