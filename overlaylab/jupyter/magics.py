@@ -16,13 +16,13 @@ from IPython.core.magic import Magics, cell_magic, line_magic, magics_class
 from IPython.core.magic_arguments import argument, magic_arguments, parse_argstring
 from IPython.display import display
 
-from .. import lab
+from .. import containers, lab
 from ..doctor import doctor
 from ..errors import OverlaylabError
 from ..lab import find_overlay, open_overlays
 from ..linux.sandbox import hidden
 from ..overlay import Overlay
-from ..text import Table
+from ..text import Table, listed, printable
 from . import explore, timeline
 from .cells import Shown, running_cell
 
@@ -38,13 +38,47 @@ COMMANDS = (
     "explore",
     "timeline",
     "progress",
+    "container",
 )
 
 _MATCHER = "overlaylab"
 
 
+#: The containers that were looked at, by the name that was given and by their own.
+_containers: dict[str, Overlay] = {}
+
+
+def look_at(name: str) -> Table:
+    """Look at a container from now on: its layers, a line each.
+
+    Args:
+        name: as for :meth:`.Overlay.of`. A lab's overlay of that name goes before it.
+    """
+    overlay = Overlay.of(name)
+    taken = {name.strip("/"), overlay.name} & {one.name for one in open_overlays()}
+    if taken:
+        raise UsageError(
+            f"A lab has an overlay {taken.pop()!r} already, and one name is for one of them: close "
+            f"that lab, or write container = Overlay.of({name!r})."
+        )
+    _containers.update({name.strip("/"): overlay, overlay.name: overlay})
+    rows = [(printable(layer.name), printable(str(layer.path))) for layer in overlay.stack().layers]
+    return Table([("layers, top first", "directory"), *rows], headed=True)
+
+
+def _overlays() -> list[Overlay]:
+    """All overlays that have a name here: those of labs, and containers that are still there."""
+    looked_at = dict.fromkeys(_containers.values())
+    return [*open_overlays(), *(one for one in looked_at if one.upper.is_dir())]
+
+
+def _find(name: str) -> Overlay:
+    """The overlay of that name, or the container."""
+    return _containers[name] if _containers.get(name) in _overlays() else find_overlay(name)
+
+
 def status() -> Table:
-    """The overlays of all open labs, a line each."""
+    """The overlays of all open labs, and the containers that are looked at, a line each."""
     rows = [
         (
             overlay.name,
@@ -52,7 +86,7 @@ def status() -> Table:
             _layers(overlay),
             overlay.lab.name if overlay.lab else "",
         )
-        for overlay in open_overlays()
+        for overlay in _overlays()
     ]
     header = [("overlay", "state", "layers, top first", "lab")] if rows else []
     nothing = "Nothing is mounted. Make a lab, and mount: lab.mount(…)."
@@ -86,6 +120,7 @@ class OverlayMagics(Magics):
         %overlay history NAME          what each script and commit moved in upper
         %overlay explore NAME          the picture, to be asked about its paths
         %overlay timeline NAME         the picture at every step of the history
+        %overlay container NAME        a container of Docker, Podman or nerdctl, as above
         %overlay progress [FILE]       which exercises are done; FILE is for a teacher
         """
         with _errors_as_sentences():
@@ -103,7 +138,7 @@ class OverlayMagics(Magics):
         """
         arguments = parse_argstring(self.run, line)
         with _errors_as_sentences():
-            overlay = find_overlay(arguments.name)
+            overlay = _find(arguments.name)
             _warn(overlay.open_lab().no_fence())
             result = overlay.sh(cell, timeout=arguments.timeout, told=_print)
         if result.returncode:
@@ -151,9 +186,15 @@ def _show(arguments: Any) -> object:
     if command not in COMMANDS:
         raise UsageError(f"%overlay has no {command!r}: it has {', '.join(COMMANDS)}.")
     if name is None:
-        names = ", ".join(overlay.name for overlay in open_overlays()) or "none yet"
+        if command == "container":
+            raise UsageError(
+                f"%overlay container needs a name ({listed(containers.names(), 'none')})."
+            )
+        names = ", ".join(overlay.name for overlay in _overlays()) or "none yet"
         raise UsageError(f"%overlay {command} needs the name of an overlay ({names}).")
-    overlay = find_overlay(name)
+    if command == "container":
+        return look_at(name)
+    overlay = _find(name)
     if command == "tree":
         return overlay.tree(*paths[:1])
     if command == "changes":
@@ -211,18 +252,20 @@ def complete(line: str) -> list[str]:
     """Completions for the last word of an ``%overlay`` or ``%%overlay`` line."""
     words = line.split()
     done = words if line.endswith(" ") else words[:-1]
-    names = [overlay.name for overlay in open_overlays()]
+    names = [overlay.name for overlay in _overlays()]
     if done[:1] == ["%%overlay"]:
         return names if len(done) == 1 else ["--timeout"]
     if len(done) == 1:
         return list(COMMANDS)
+    if done[1:] == ["container"]:
+        return containers.names()
     if len(done) == 2:
         return {"status": [], "doctor": ["--report"]}.get(done[1], names)
     try:
-        overlay = find_overlay(done[2])
+        overlay = _find(done[2])
         layers = [layer.name for layer in overlay.stack().layers]
         if done[1] == "tree":
-            return ["merged", *layers]
+            return ["merged", *map(shlex.quote, layers)]
         return [shlex.quote(path) for layer in overlay.stack().layers for path, _ in layer.walk()]
     except OverlaylabError:
         return []
