@@ -56,9 +56,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--report", action="store_true", help="more of it, to be pasted into a bug report"
     )
     diff = commands.add_parser("diff", help="what an upperdir changes in the view of its lowers")
-    diff.add_argument("upper", help="the upperdir, such as …/overlay2/ID/diff")
+    diff.add_argument("upper", nargs="?", help="the upperdir, such as …/overlay2/ID/diff")
+    diff.add_argument("--lower", nargs="+", metavar="DIR", help="the lowers, the top one first")
     diff.add_argument(
-        "--lower", nargs="+", required=True, metavar="DIR", help="the lowers, the top one first"
+        "--container", metavar="NAME", help="of a container of Docker, Podman or nerdctl instead"
     )
     image_command.add_commands(commands)
     for stream in (sys.stdout, sys.stderr):
@@ -66,7 +67,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stream.reconfigure(errors="backslashreplace")
     own, words = _split(sys.argv[1:] if arguments is None else arguments)
     try:
-        status = _run(parser.parse_args(own), words)
+        options = parser.parse_args(own)
+        if options.command == "diff":
+            wanted = options.container is None
+            if [options.upper is not None, options.lower is not None] != [wanted, wanted]:
+                diff.error("give an upperdir and its --lower, or a --container")
+        status = _run(options, words)
         print(end="", flush=True)
     except BrokenPipeError:
         return _SIGPIPE
@@ -130,7 +136,11 @@ def _run(options: argparse.Namespace, words: Sequence[str]) -> int:
     else:
         from .overlay import Overlay
 
-        _say(Overlay.attach(lower=options.lower, upper=options.upper).changes())
+        if options.container is not None:
+            overlay = Overlay.of(options.container)
+        else:
+            overlay = Overlay.attach(lower=options.lower, upper=options.upper)
+        _say(overlay.changes())
     return 0
 
 
