@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -78,28 +77,6 @@ def clipped(text: str, most: int) -> str:
     """`text` with ``…`` in its middle if it is longer than that: its end says what to do."""
     half = most // 2
     return text if len(text) <= most else f"{text[: half - 1]}…{text[-half:]}"
-
-
-#: What builders write around an instruction: the classic one ``#(nop)`` for what runs no program
-#: (moby, builder/dockerfile/dispatchers.go), and its build arguments, ``|2 A=b C=d``, before the
-#: shell; BuildKit a comment behind (frontend/dockerfile/dockerfile2llb, commitToHistory).
-_NO_PROGRAM = re.compile(r"^/bin/sh -c #\(nop\) +")
-_SHELL = re.compile(r"^(?:RUN )?(?:\|\d+ .*?)?/bin/sh -c ", re.DOTALL)
-_BUILDKIT = re.compile(r"\s+# buildkit\s*$")
-_DIGEST = re.compile(r"\b([0-9a-f]{8})[0-9a-f]{56}\b")
-
-
-def instruction_text(created_by: str) -> str:
-    """The instruction that an image's history means, as its Dockerfile has it: ``RUN rm gone``.
-
-    Args:
-        created_by: of the history, as Docker, BuildKit or Podman wrote it.
-    """
-    words = _BUILDKIT.sub("", created_by.strip())
-    plain = _NO_PROGRAM.sub("", words)
-    if plain == words:
-        plain = _SHELL.sub("RUN ", words)
-    return " ".join(_DIGEST.sub(r"\1", plain).split())
 
 
 def listed(names: Collection[str], none: str) -> str:

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import BadLower, ContainerRefused
+from ..instruction import readable
 from ..layer import Layer
 from ..linux import xattrs
-from ..text import clipped, instruction_text, printable, shortened
+from ..text import clipped, printable, shortened
 
 #: Bytes of an engine's answer that are read at most, and how long it may take. Those of real ones
 #: are some KiB, and take milliseconds.
@@ -180,7 +181,7 @@ def layer_names(lower: Sequence[str], made_by: Sequence[str], *, init: bool) -> 
     if len(made_by) == len(lower) - init:
         for place, words in enumerate(made_by, 1):
             if words:
-                names[-place] = shortened(printable(instruction_text(words)), _NAME)
+                names[-place] = shortened(printable(readable(words)), _NAME)
     unique, taken, seen = [], {"upper", "merged"}, Counter[str]()
     for name in reversed(names):  # the first that was made has no number
         seen[name] += 1

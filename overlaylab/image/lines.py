@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
+from ..instruction import readable
 from .dockerfile import Instruction, parse
-from .instruction import readable
 from .model import Parts
 
 #: Characters at the end of a RUN by which it is known: what is before may be options.

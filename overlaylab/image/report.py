@@ -14,11 +14,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from ..instruction import readable
 from ..progress import Count, counted, progress
 from ..text import Table, printable, shortened, size_text
 from .blob import compressor
 from .dive import DiveFigures
-from .instruction import readable
 from .model import ImageLayer, Parts
 from .tarreader import TarEntry, read_tar
 from .view import File, Hidden, View

@@ -13,7 +13,6 @@ from overlaylab import Image
 from overlaylab.__main__ import main
 from overlaylab.image import ImageLayer
 from overlaylab.image.advice import advice, causes
-from overlaylab.image.instruction import readable
 from overlaylab.image.lines import lines_of
 
 from .test_report import image
@@ -164,35 +163,6 @@ def test_what_is_deleted_is_not_left_over():
 
 def test_small_change_is_left_out():
     assert advice(image(["a=1", "b=5000"], [".wh.a"]).report()) == []
-
-
-# Instructions
-
-
-@pytest.mark.parametrize(
-    ("created_by", "words"),
-    [
-        ("RUN /bin/sh -c make # buildkit", "RUN make"),
-        ("/bin/sh -c make  \t all", "RUN make all"),
-        ('/bin/sh -c #(nop)  CMD ["bash"]', 'CMD ["bash"]'),
-        ("/bin/sh -c #(nop) COPY dir:" + "a" * 64 + " in / ", "COPY dir:aaaaaaaaaaaa… in /"),
-        ("COPY . /app # buildkit", "COPY . /app"),
-        ("RUN |2 A=1 B=x y /bin/sh -c make # buildkit", "RUN make"),
-        ("|1 A=/bin/sh -c x /bin/sh -c make", "RUN x /bin/sh -c make"),
-        (
-            "RUN |1 A=1 /bin/bash -o pipefail -c make # buildkit",
-            "RUN /bin/bash -o pipefail -c make",
-        ),
-        ("RUN |0 /bin/sh -c make # buildkit", "RUN make"),
-        ("RUN /bin/bash -c make # buildkit", "RUN /bin/bash -c make"),
-        ("|99999 A=1 make", "|99999 A=1 make"),
-        ("buildah", "buildah"),
-        ("?", "?"),
-        ("", ""),
-    ],
-)
-def test_an_instruction_as_people_wrote_it(created_by: str, words: str):
-    assert readable(created_by) == words
 
 
 # Lines of a Dockerfile
