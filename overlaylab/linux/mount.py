@@ -318,13 +318,18 @@ def _messages(context: int) -> str:
     return "; ".join(lines)
 
 
-def mount_tmpfs(target: str) -> None:
-    """Mount an empty tmpfs at `target`: half the memory at most, as the kernel has it.
+def mount_tmpfs(target: str, size: int | None = None) -> None:
+    """Mount an empty tmpfs at `target`.
+
+    Args:
+        target: where.
+        size: bytes that it may hold; half the memory, as the kernel has it, if None.
 
     Raises:
         OSError: with the kernel's errno.
     """
-    syscalls.mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, b"mode=0700")
+    options = "mode=0700" if size is None else f"mode=0700,size={size}"
+    syscalls.mount("tmpfs", target, "tmpfs", MS_NOSUID | MS_NODEV, options.encode())
 
 
 def bind(source: str, target: str, *, recursive: bool = False) -> None:

@@ -29,13 +29,14 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from . import confine, interrupts, mount, namespaces, orphans, syscalls, users, view
 from .orphans import children
@@ -69,20 +70,56 @@ hidden = {"/run"}
 
 
 @dataclass(frozen=True)
+class Shown:
+    """Something else that a script with a root of its own sees at a place of it.
+
+    Attributes:
+        target: the place, a path of this machine: a directory or a file that is there.
+        source: what is seen there; None for an empty directory in memory, or for `data`.
+        data: the bytes of a file in memory.
+        read_only: the script may not write there.
+        mode, owner: of what is in memory.
+        size: bytes that a directory in memory may hold; half of the memory, if None.
+    """
+
+    target: str
+    source: str | None = None
+    data: bytes | None = None
+    read_only: bool = False
+    mode: int = 0o1777
+    owner: tuple[int, int] = (0, 0)
+    size: int | None = None
+
+
+@dataclass(frozen=True)
 class Root:
     """A script that sees the writable directory as its ``/``, as a build's RUN does.
 
     Attributes:
         directory: where in it the script starts.
         environment: its variables, all of them.
+        command: the program and its arguments, if it is no script for ``/bin/sh``.
         user: numbers, ``"uid:gid"``.
+        groups: the other groups that the user is in.
         network: it may use this machine's network.
+        hostname: what the machine is called for it.
+        shown: what it sees besides.
     """
 
     directory: str
     environment: Mapping[str, str]
+    command: Sequence[str] = ()
     user: str = "0:0"
+    groups: Sequence[int] = ()
     network: bool = False
+    hostname: str = ""
+    shown: Sequence[Shown] = ()
+
+    @property
+    def identity(self) -> tuple[int, int]:
+        """The numbers of its user and of its group."""
+        uid, gid = self.user.split(":")
+        return int(uid), int(gid)
 
 
 @dataclass(frozen=True)
@@ -107,6 +144,11 @@ class Fence:
     def tracer(self) -> str | None:
         """PRoot's program, if it is to give the script its root, and is there."""
         return find_program("proot") if self.root is not None and not self.mounts else None
+
+    @property
+    def pivots(self) -> bool:
+        """Is `writable` the only root in the script's mount namespace (pivot_root(2))?"""
+        return self.root is not None and self.mounts
 
     @property
     def network(self) -> bool:
@@ -200,13 +242,23 @@ def run(script: str, fence: Fence, limits: Limits, told: Listener | None = None)
     """
     # These start threads or processes to find out, which behind the fence would be the first of
     # the new PID namespace and end it.
-    confine.has_landlock(), confine.has_filter()
+    confine.has_landlock(), confine.has_filter(), _die_with_parent()
     # A user namespace of ours knows one user; PRoot plays others, and needs its own /proc.
     other = fence.root is not None and fence.root.user != "0:0" and users.in_user_namespace()
     if fence.mounts and (other or not mounts_work()):
         fence = replace(fence, mounts=False)
+    if fence.root is not None and fence.root.shown and not fence.mounts:
+        with tempfile.TemporaryDirectory(dir=fence.tmp, ignore_cleanup_errors=True) as place:
+            root = replace(fence.root, shown=_on_disk(fence.root.shown, place))
+            return _run(script, replace(fence, root=root), limits, told)
+    return _run(script, fence, limits, told)
+
+
+def _run(script: str, fence: Fence, limits: Limits, told: Listener | None) -> Finished:
     started: Future[_Running] = Future()
-    command = [*_die_with_parent(), *_shell(fence, script)]
+    command = _shell(fence, script)
+    if not fence.pivots:  # else its keeper dies with this process, and it with its keeper
+        command = [*_die_with_parent(), *command]
     # By their filters orphans are known.
     adopting = not fence.mounts and confine.has_filter()
     with (
@@ -216,7 +268,7 @@ def run(script: str, fence: Fence, limits: Limits, told: Listener | None = None)
         threading.Thread(target=_start, args=(command, fence, started), daemon=True).start()
         running = started.result()
         try:
-            usage = _Usage(running.process.pid, fence, limits)
+            usage = _Usage(running.processes, fence, limits)
             outputs, reached = _collect(running, limits, usage, interrupted, told)
         finally:
             _end(running)
@@ -245,25 +297,47 @@ def _shell(fence: Fence, script: str) -> list[str]:
         if sh is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "sh")
         return [sh, "-c", script]
-    shell = ["/bin/sh", "-c", f"cd {shlex.quote(root.directory)} || exit\n{script}"]
+    command = [*root.command] or ["/bin/sh", "-c", script]
+    if fence.pivots:
+        return command
     if fence.tracer:  # needs no right: it rewrites the paths of system calls
-        return [
-            fence.tracer,
-            "-i",
-            root.user,
-            "-r",
-            fence.writable,
-            "-b",
-            "/dev",
-            "-w",
-            "/",
-            *shell,
+        places = {one.target: one.source for one in root.shown}
+        seen = [
+            word
+            for target, source in places.items()
+            for word in ("-b", f"{source}:/{os.path.relpath(target, fence.writable)}")
         ]
+        options = ["-i", root.user, "-r", fence.writable, "-b", "/dev", *seen]
+        return [fence.tracer, *options, "-w", root.directory, *command]
     chroot = find_program("chroot")
-    if chroot is None or os.geteuid() != 0:
-        raise PermissionError(errno.EPERM, "chroot(2) is not permitted, and there is no proot")
-    user = [] if root.user == "0:0" else [f"--userspec={root.user}"]
-    return [chroot, *user, fence.writable, *shell]
+    if chroot is None or os.geteuid() != 0 or root.shown:
+        raise PermissionError(errno.EPERM, "no mount is permitted, and there is no proot")
+    groups = ",".join(map(str, root.groups))
+    user = [f"--userspec={root.user}", f"--groups={groups}"]
+    inside = f"cd {shlex.quote(root.directory)} || exit\nexec {shlex.join(command)}"
+    return [chroot, *user, fence.writable, "/bin/sh", "-c", inside]
+
+
+def _on_disk(shown: Sequence[Shown], place: str) -> list[Shown]:
+    """The same for PRoot, which shows what is on a disk alone; in the directory `place`."""
+    found = []
+    for number, one in enumerate(shown):
+        if one.source is None:
+            one = replace(one, source=f"{place}/{number}")
+            _make(one, one.source or "")
+        found.append(one)
+    return found
+
+
+def _make(one: Shown, place: str) -> None:
+    """Make the file or directory in memory, at `place`."""
+    if one.data is None:
+        os.mkdir(place)
+    else:
+        Path(place).write_bytes(one.data)
+    with contextlib.suppress(OSError):  # for a user namespace there is nobody else
+        os.chown(place, *one.owner)
+    os.chmod(place, one.mode)
 
 
 @functools.cache
@@ -283,20 +357,39 @@ class _Running:
     alone: bool  # in a PID namespace: the kernel ends with it what it started
     traced: bool  # by PRoot
     at_root: bool  # merged is its /
+    keeper: subprocess.Popen[bytes] | None = (
+        None  # the first process of the PID namespace, if other
+    )
+
+    @property
+    def processes(self) -> list[int]:
+        """Those of which all others in the namespace are children."""
+        return [one.pid for one in (self.process, self.keeper) if one is not None]
 
 
 def _start(command: list[str], fence: Fence, started: Future[_Running]) -> None:
+    keeper: subprocess.Popen[bytes] | None = None
     try:
+        if fence.mounts:
+            _enter_namespaces(fence)
+        if fence.pivots:
+            keeper = _keep(fence)
+            _pivot(fence.writable)
         tmp, seen = _enter(fence)
         environment = _environment(fence, tmp)
+        directory, identity = fence.writable, {}
         if seen is not None:
             environment |= seen.environment(environment["PATH"])
             os.chroot(seen.root)  # of this thread alone
+            directory = seen.merged
+        elif fence.pivots and fence.root is not None:
+            directory, identity = fence.root.directory, _identity(fence.root)
         with orphans.starting() as scripts:
             process = subprocess.Popen(
                 command,
-                cwd=fence.writable if seen is None else seen.merged,
+                cwd=directory,
                 env=environment,
+                **identity,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -308,11 +401,13 @@ def _start(command: list[str], fence: Fence, started: Future[_Running]) -> None:
         assert process.stderr is not None
         pipes = (process.stdout, process.stderr)
     except BaseException as error:
+        if keeper is not None:
+            _dismiss(keeper)
         started.set_exception(error)
         return
     ended, ending = os.pipe()
     traced, at_root = fence.tracer is not None, seen is not None or fence.root is not None
-    started.set_result(_Running(process, pipes, ended, fence.mounts, traced, at_root))
+    started.set_result(_Running(process, pipes, ended, fence.mounts, traced, at_root, keeper))
     # The script is to die with this process, and the kernel takes "parent" to mean the
     # thread that forked it (PR_SET_PDEATHSIG, prctl(2)): stay until it has ended.
     process.wait()
@@ -320,9 +415,66 @@ def _start(command: list[str], fence: Fence, started: Future[_Running]) -> None:
     os.close(ending)
 
 
+def _identity(root: Root) -> dict[str, Any]:
+    """As whom Popen starts it; in a user namespace there is nobody else to be."""
+    if users.in_user_namespace():
+        return {}
+    uid, gid = root.identity
+    return {"user": uid, "group": gid, "extra_groups": list(root.groups)}
+
+
+def _keep(fence: Fence) -> subprocess.Popen[bytes]:
+    """Start the first process of the PID namespace, which mounts the namespace's /proc.
+
+    No other process can: a /proc is that of the PID namespace of whoever mounts it, and the script
+    is behind the fence already when it begins. It does nothing else, and what the script leaves
+    behind ends with it.
+    """
+    sh, proc = shutil.which("sh"), f"{fence.writable}/proc"
+    if sh is None:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), "sh")
+    usable = os.path.isdir(proc) and not os.path.islink(proc)
+    mounts = find_program("mount") if usable else None
+    options = "ro,nosuid,nodev,noexec"
+    command = f'[ "$1" ] && "$1" -t proc -o {options} proc "$2" >/dev/null 2>&1; echo; read _'
+    keeper = subprocess.Popen(
+        [*_die_with_parent(), sh, "-c", command, sh, mounts or "", proc],
+        cwd="/",
+        env={"PATH": os.defpath},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    assert keeper.stdout is not None
+    # Where a container hides a part of its own /proc, no other is permitted (mount_too_revealing):
+    # then the script has none, and whatever needs it says so.
+    keeper.stdout.readline()
+    return keeper
+
+
+def _dismiss(keeper: subprocess.Popen[bytes]) -> None:
+    """End the first process of the namespace, and with it all others (pid_namespaces(7))."""
+    keeper.kill()
+    keeper.wait()
+    for pipe in (keeper.stdin, keeper.stdout):
+        if pipe is not None:
+            pipe.close()
+
+
+def _pivot(root: str) -> None:
+    """Make the directory `root`, on which something is mounted, all that there is to see."""
+    os.chdir(root)
+    syscalls.pivot_root(".", ".")  # what was the root is mounted on it then (pivot_root(2))
+    mount.unmount(".", detach=True)
+    os.chdir("/")
+
+
 def _end(running: _Running) -> None:
     _kill(running)
     running.process.wait()
+    if running.keeper is not None:
+        _dismiss(running.keeper)
     os.close(running.ended)
     for pipe in running.pipes:
         pipe.close()
@@ -353,11 +505,10 @@ def _environment(fence: Fence, tmp: str) -> dict[str, str]:
 
 def _enter(fence: Fence) -> tuple[str, View | None]:
     """Put up the fences around the calling thread; return the path of its /tmp, and its view."""
-    tmp, alone, seen = fence.tmp, False, None
+    tmp = _tmp_of(fence)
+    alone, seen = False, None
     if fence.mounts:
-        if os.path.isdir("/tmp") and not fence.tmp.startswith("/tmp/"):
-            tmp = "/tmp"
-        alone = _enter_namespaces(fence, tmp)
+        alone = _enter_network(fence)
         if fence.root is None:
             with contextlib.suppress(OSError):  # then it sees the machine's /, and that is said
                 seen = view.build(fence.writable, tmp, fence.tmp)
@@ -366,6 +517,10 @@ def _enter(fence: Fence) -> tuple[str, View | None]:
         inside = "" if seen is None else seen.root
         merged = fence.writable if seen is None else f"{inside}{seen.merged}"
         writable = [f"{inside}{tmp}"] if fence.read_only else [f"{inside}{tmp}", merged]
+        if fence.pivots:
+            writable = ["/"]
+        elif fence.root is not None:
+            writable += [one.source or "" for one in fence.root.shown if not one.read_only]
         if fence.tracer and _needs_tmp(fence.tracer):
             writable.append("/tmp")
         confine.restrict_files(*writable, network=alone or fence.network)
@@ -378,17 +533,29 @@ def _enter(fence: Fence) -> tuple[str, View | None]:
     return tmp, seen
 
 
-def _enter_namespaces(fence: Fence, tmp: str) -> bool:
-    """Make all but the writable places read-only; return whether there is no network."""
+def _tmp_of(fence: Fence) -> str:
+    """The path at which a script that sees this machine has its /tmp."""
+    own = fence.mounts and os.path.isdir("/tmp") and not fence.tmp.startswith("/tmp/")
+    return "/tmp" if own else fence.tmp
+
+
+def _enter_network(fence: Fence) -> bool:
+    """Give it a network with nobody in it, unless it may have this machine's; is it alone?"""
+    if fence.network:
+        return False
+    with contextlib.suppress(OSError):  # no more namespaces: then the filter has to do
+        syscalls.unshare(namespaces.CLONE_NEWNET)
+        confine.start_loopback()
+        return True
+    return False
+
+
+def _enter_namespaces(fence: Fence) -> None:
+    """Make all but the writable places read-only."""
     _make_all_read_only()
-    alone = False
-    if not fence.network:
-        with contextlib.suppress(OSError):  # no more namespaces: then the filter has to do
-            syscalls.unshare(namespaces.CLONE_NEWNET)
-            alone = True
-            confine.start_loopback()
     if os.path.isdir("/dev"):
         _make_devices("/dev")
+    tmp = _tmp_of(fence)
     mount.bind(fence.tmp, tmp)
     mount.set_writable(tmp)
     if not os.path.ismount(fence.writable):
@@ -401,10 +568,39 @@ def _enter_namespaces(fence: Fence, tmp: str) -> bool:
         if os.path.isdir(directory) and not used:
             mount.mount_tmpfs(directory)
             mount.set_read_only(directory, True)
-    devices = os.path.join(fence.writable, "dev")
-    if fence.root is not None and os.path.isdir(devices) and not os.path.islink(devices):
-        _make_devices(devices)
-    return alone
+    if fence.root is not None:
+        devices = os.path.join(fence.writable, "dev")
+        if os.path.isdir(devices) and not os.path.islink(devices):
+            _make_devices(devices, fence.root.shown, memory=True)
+        for one in fence.root.shown:
+            _show(one, fence.tmp)
+        if fence.root.hostname:
+            socket.sethostname(fence.root.hostname)
+
+
+def _show(one: Shown, tmp: str) -> None:
+    """Mount something that a script sees at a place of its root.
+
+    Args:
+        one: what, and where.
+        tmp: a directory that this process does not need meanwhile.
+    """
+    if one.source is not None:
+        mount.bind(one.source, one.target, recursive=True)
+    elif one.data is None:
+        mount.mount_tmpfs(one.target, one.size)
+        os.chmod(one.target, one.mode)
+    else:
+        mount.mount_tmpfs(tmp)
+        try:
+            _make(one, f"{tmp}/file")
+            mount.bind(f"{tmp}/file", one.target)
+        finally:
+            mount.unmount(tmp, detach=True)
+    if one.read_only:
+        mount.set_read_only(one.target, True)
+    else:
+        mount.set_writable(one.target)
 
 
 def _families(fence: Fence, alone: bool) -> set[int]:
@@ -419,8 +615,14 @@ def _families(fence: Fence, alone: bool) -> set[int]:
     return {int(one) for one in paths | (network if alone or fence.network else set())}
 
 
-def _make_devices(directory: str) -> None:
-    """Put the devices that every program expects over `directory`; upper gets nothing of it."""
+def _make_devices(directory: str, shown: Sequence[Shown] = (), *, memory: bool = False) -> None:
+    """Put the devices that every program expects over `directory`; upper gets nothing of it.
+
+    Args:
+        directory: where.
+        shown: what is to be seen at places in it.
+        memory: with a ``shm`` to write in (shm_open(3)).
+    """
     with contextlib.ExitStack() as open_files:
         sources = {}
         # Those of this machine are out of sight if `directory` is /dev.
@@ -441,6 +643,17 @@ def _make_devices(directory: str) -> None:
             mount.set_writable(place, devices=True)
     for name, target in _DESCRIPTORS.items():
         os.symlink(target, f"{directory}/{name}")
+    if memory:
+        os.mkdir(f"{directory}/shm")
+        mount.mount_tmpfs(f"{directory}/shm")
+        os.chmod(f"{directory}/shm", 0o1777)
+    for one in shown:
+        if one.target.startswith(f"{directory}/"):
+            is_file = one.data is not None or os.path.isfile(one.source or "")
+            place = os.path.dirname(one.target) if is_file else one.target
+            os.makedirs(place, mode=0o755, exist_ok=True)
+            if is_file:
+                Path(one.target).touch()
     mount.set_read_only(directory, True)
 
 
@@ -454,8 +667,8 @@ def _make_all_read_only() -> None:
 class _Usage:
     """What a script and all that it has started use up."""
 
-    def __init__(self, process: int, fence: Fence, limits: Limits) -> None:
-        self._process = process
+    def __init__(self, processes: Sequence[int], fence: Fence, limits: Limits) -> None:
+        self._processes = processes
         self._place = fence.tmp  # on the disk of upper, and of merged where that is a directory
         self._free = self._room()
         self._most = limits.processes
@@ -470,7 +683,7 @@ class _Usage:
         """The limit that it is over; ``""`` while it is over none."""
         if self._free - self._room() > self._disk:
             return f"{self._disk >> 20:,} MiB of disk"
-        left, count, pages = [self._process], 0, 0
+        left, count, pages = [*self._processes], 0, 0
         while left:
             one, count = left.pop(), count + 1
             if count > self._most:
@@ -556,6 +769,8 @@ def _kill(script: _Running) -> None:
     """Kill the script and what it started; in a PID namespace the kernel does the second."""
     with contextlib.suppress(OSError):  # it has ended
         os.killpg(script.process.pid, signal.SIGKILL)
+    if script.keeper is not None:
+        script.keeper.kill()
     if not script.alone and confine.has_filter():
         script.process.wait()
         orphans.kill_all()
