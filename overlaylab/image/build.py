@@ -1,47 +1,50 @@
-"""Building an image from a Dockerfile, on overlay mounts.
+"""The builder: stages in turn, layers out of mounts, and what an earlier build has made already.
 
 Every instruction that changes files works in the merged directory of a mount on the layers so
-far, and what is then in upper becomes the next layer. The others change the config alone.
+far, and what is then in upper becomes the next layer. The others change the config alone. Where
+builders differ it is as BuildKit has it: what makes files makes a layer, be it an empty one.
 """
 
 from __future__ import annotations
 
-import copy
 import errno
-import fnmatch
-import hashlib
 import os
 import posixpath
 import re
-import shlex
-import shutil
-import stat
-import subprocess
-import tarfile
+import tempfile
 import weakref
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ..errors import BadDockerfile, BadImage, OverlaylabError
 from ..lab import Lab
-from ..layer import Content, Layer, Stored, make_directories, write_content
-from ..linux.sandbox import Limits, Root
+from ..layer import Content, Layer, Stored, write_content
 from ..overlay import Overlay
 from ..text import Table, Tabular, printable, shortened, size_text
-from ..trees import copy_attributes, copy_entry, remove_tree
-from .blob import Blob, Json, decompress
-from .dockerfile import Instruction, expand, json_list, parse, words
+from ..trees import remove_tree
+from .blob import Blob, decompress
+from .dockerfile.base import base_image
+from .dockerfile.config import INSTRUCTIONS, check_trigger, cleaned
+from .dockerfile.context import Source, context_at
+from .dockerfile.copying import Copying
+from .dockerfile.fetching import fetch, is_repository, is_url
+from .dockerfile.files import Files
+from .dockerfile.mounts import Places
+from .dockerfile.reading import Instruction, parse
+from .dockerfile.running import Run, Surroundings
+from .dockerfile.stage import PATH, Stage, digest
+from .dockerfile.stages import find_stage, read_stages
+from .dockerfile.users import find_owner
 from .image import Image
-from .model import ImageLayer, new_rest, time_text
+from .model import ImageLayer, new_rest
 from .unpack import unpack
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+__all__ = ["Build", "BuildStep", "base_image", "build"]
+
 Work = Callable[[Overlay], object]
 
-#: Seconds that a RUN may take.
-_TIMEOUT = 600
 _WIDTH = 48
 
 
@@ -90,7 +93,7 @@ class Build(Tabular):
 class _Known:
     """What the builds of one lab have made: the cache."""
 
-    layers: dict[str, Layer | None] = field(default_factory=dict)
+    layers: dict[str, Layer] = field(default_factory=dict)
     bases: dict[tuple[str, ...], list[Layer]] = field(default_factory=dict)
     init: Layer | None = None
     count: int = 0
@@ -108,13 +111,16 @@ def build(
     args: Mapping[str, str] | None = None,
     target: str | None = None,
     network: bool = False,
+    secrets: Mapping[str, bytes] | None = None,
 ) -> Build:
-    """Build an image.
+    """Build an image, as BuildKit builds it.
 
-    Known are FROM, COPY, ADD (of a file or a tar of the context), RUN, WORKDIR, ENV, ARG, USER,
-    LABEL, CMD, ENTRYPOINT, EXPOSE and VOLUME, and several stages. RUN sees the image as its
-    ``/``; it needs a ``/bin/sh`` there. What was built before in this lab is not built again,
-    under Docker's rule: the same layers below, the same instruction, the same files.
+    All instructions are known, with the options that BuildKit has, but for what needs an agent or a
+    device (``--mount=type=ssh``, ``--security=insecure``, ``--device``) and git. RUN sees the image
+    as its ``/``, and a /dev, /proc, /etc/hosts and /etc/resolv.conf that are not in the image; exec
+    forms need no shell. ``VOLUME`` drops nothing. A .dockerignore in the context counts. What was
+    built before in this lab is not built again, under Docker's rule: the same layers below, the
+    same instruction, the same files; caches of ``RUN --mount=type=cache`` live as long as the lab.
 
     Args:
         lab: where the layers are made.
@@ -122,8 +128,9 @@ def build(
         context: the files for COPY and ADD: a directory, or content as :meth:`.Lab.layer` takes.
         images: what FROM and ``COPY --from`` may name.
         args: values for ARG.
-        target: the stage to stop at.
-        network: RUN may use this machine's network.
+        target: the stage to stop at; stages that it does not need are not built.
+        network: RUN may use this machine's network, and ADD get a URL.
+        secrets: id → what ``RUN --mount=type=secret`` shows; in no layer, in no cache.
 
     Raises:
         BadDockerfile: an instruction is not understood, or a command failed; with its line.
@@ -131,26 +138,22 @@ def build(
     """
     known = _known.setdefault(lab, _Known())
     known.count += 1
+    given = _Given(dict(images or {}), dict(args or {}), network, dict(secrets or {}))
+    stages, variables = read_stages(parse(dockerfile), given.args, target)
     with _context(lab, context, known) as directory:
-        builder = _Builder(lab, known, directory, dict(images or {}), dict(args or {}), network)
-        for instruction in parse(dockerfile):
-            if instruction.keyword == "FROM" and builder.is_at(target):
-                break
-            try:
-                builder.do(instruction)
-            except OverlaylabError:
-                raise
-            except (OSError, ValueError, OverflowError, RecursionError) as error:
-                reason = getattr(error, "strerror", None) or str(error)
-                remedy = "make room" if _is_full(error) else "correct it"
-                raise instruction.error(f"it cannot be done ({reason})", remedy) from None
-    if target is not None and not builder.is_at(target):
-        raise BadDockerfile(f"The Dockerfile has no stage {target!r}: name one with FROM … AS.")
-    return builder.result()
+        builder = _Builder(lab, known, directory, given, stages, variables)
+        builder.build(len(stages) - 1 if target is None else find_stage(stages, target))
+        return builder.result()
 
 
-def _is_full(error: Exception) -> bool:
-    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+@dataclass(frozen=True)
+class _Given:
+    """What the caller of a build gives."""
+
+    images: dict[str, Image | Layer]
+    args: dict[str, str]
+    network: bool
+    secrets: dict[str, bytes]
 
 
 @contextmanager
@@ -171,173 +174,191 @@ def _context(
         remove_tree(str(place))
 
 
-class _Stage:
-    """The image as it is after some instructions."""
-
-    def __init__(self) -> None:
-        self.name = ""
-        self.layers: list[Layer] = []  # the bottom one first
-        self.image_layers: list[ImageLayer] = []
-        self.config: Json = {}
-        self.history: list[Json] = []
-        self.args: dict[str, str] = {}
-        self.key = ""
-
-    @property
-    def env(self) -> dict[str, str]:
-        return dict(entry.partition("=")[::2] for entry in self.config.get("Env", []))
-
-    @property
-    def directory(self) -> str:
-        return self.config.get("WorkingDir") or "/"
-
-    @property
-    def variables(self) -> dict[str, str]:
-        return {**self.args, **self.env}
-
-
 class _Builder:
     def __init__(
         self,
         lab: Lab,
         known: _Known,
         context: Path,
-        images: dict[str, Image | Layer],
-        args: dict[str, str],
-        network: bool,
+        given: _Given,
+        stages: list[Stage],
+        variables: dict[str, str],
     ) -> None:
         self._lab = lab
         self._known = known
-        self._context = context
-        self._images = images
-        self._args = args
-        self._network = network
-        self._global: dict[str, str] = {}
-        self._stages: list[_Stage] = []
+        self._directory = context
+        self._given = given
+        self._stages = stages
+        self._global = variables
+        self._read: Source | None = None
         self._steps: list[BuildStep] = []
-
-    @property
-    def _now(self) -> _Stage:
-        return self._stages[-1]
-
-    def is_at(self, target: str | None) -> bool:
-        """Is the stage that was built last `target`?"""
-        return target is not None and bool(self._stages) and self._find_stage(target) is self._now
+        self._now = Stage()
+        self._number = 0
 
     def result(self) -> Build:
-        if not self._stages:
-            raise BadDockerfile("The Dockerfile has no FROM: begin with the image to build on.")
         stage = self._now
-        image = Image(stage.image_layers, stage.config, stage.history, new_rest(0))
+        image = Image(stage.image_layers, stage.config, stage.history, stage.rest)
         return Build(image, stage.layers[::-1], self._steps)
 
-    def do(self, one: Instruction) -> None:
+    def build(self, target: int) -> None:
+        """Build a stage, and first those that it needs."""
+        for number in self._in_order(target):
+            self._number, self._now = number, self._stages[number]
+            self._begin()
+            for one in (*self._triggers(number), *self._now.instructions):
+                self._do(one)
+
+    def _in_order(self, target: int) -> list[int]:
+        """The stages that are needed for `target`, each after those that it needs itself.
+
+        Raises:
+            BadDockerfile: some need one another.
+        """
+        done: list[int] = []
+        left = [(target, False)]
+        open_: set[int] = set()
+        while left:
+            number, all_there = left.pop()
+            if all_there:
+                open_.discard(number)
+                done.append(number)
+            elif number in open_:
+                one = self._stages[number].begin
+                assert one is not None
+                raise one.error("this stage needs itself", "take the circle out")
+            elif number not in done:
+                open_.add(number)
+                left.append((number, True))
+                left += [(one, False) for one in sorted(self._needs(number), reverse=True)]
+        return done
+
+    def _base_of(self, number: int) -> int:
+        """The stage that a stage is built on; -1 if that is an image."""
+        base = self._stages[number].base.lower()
+        names = [stage.name for stage in self._stages[:number]]
+        return max((n for n, name in enumerate(names) if name == base), default=-1)
+
+    def _triggers(self, number: int) -> list[Instruction]:
+        """What the ONBUILD of the base of a stage have it do."""
+        stage, base = self._stages[number], self._base_of(number)
+        one = stage.begin
+        assert one is not None
+        if base >= 0:
+            found = [
+                inner.source + "".join(f"\n{d.content}{d.name}" for d in inner.documents)
+                for inner in self._stages[base].instructions
+                if inner.keyword == "ONBUILD"
+            ]
+        else:
+            image = self._given.images.get(stage.base)
+            found = image.config.get("OnBuild") or [] if isinstance(image, Image) else []
+        return [check_trigger(one, text) for text in found]
+
+    def _needs(self, number: int) -> list[int]:
+        """The stages that a stage is built on or takes files from."""
+        found = [self._base_of(number)]
+        for one in (*self._triggers(number), *self._stages[number].instructions):
+            for option in one.options:
+                name, _, value = option.partition("=")
+                if name == "--from" and one.keyword == "COPY":
+                    found.append(find_stage(self._stages, value))
+                elif name == "--mount" and one.keyword == "RUN":
+                    settings = (part.partition("=") for part in value.split(","))
+                    sources = [text for key, _, text in settings if key.lower() == "from"]
+                    found += [find_stage(self._stages, text) for text in sources]
+        return sorted({one for one in found if one >= 0})
+
+    def _do(self, one: Instruction) -> None:
         """Carry out an instruction."""
-        if one.keyword not in ("FROM", "ARG") and not self._stages:
-            raise one.error("nothing is there to build on yet", "begin with FROM")
-        getattr(self, f"_{one.keyword.lower()}")(one)
+        try:
+            if one.keyword in INSTRUCTIONS:
+                text = INSTRUCTIONS[one.keyword](self._now, one)
+                if text:
+                    self._now.note(text)
+                self._config_only(one)
+            else:
+                getattr(self, f"_{one.keyword.lower()}")(one)
+        except OverlaylabError:
+            raise
+        except (OSError, ValueError, OverflowError, RecursionError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            remedy = "make room" if _is_full(error) else "correct it"
+            raise one.error(f"it cannot be done ({reason})", remedy) from None
 
     # Instructions that change the config alone.
 
     def _config_only(self, one: Instruction) -> None:
-        self._now.key = _digest(self._now.key, one.text)
-        self._no_layer(one, "config only")
-
-    def _no_layer(self, one: Instruction, note: str, *, cached: bool = False) -> None:
-        self._now.history.append(_made_by(one.text) | {"empty_layer": True})
-        self._steps.append(BuildStep(one.text, None, 0, cached, note))
-
-    def _pairs(self, one: Instruction) -> dict[str, str]:
-        found = words(one.value, self._now.variables)
-        if "=" not in found[0]:  # the old form: ENV name the rest of the line
-            name, _, rest = one.value.strip().partition(" ")
-            if not rest or one.keyword == "LABEL":
-                raise one.error("a value is missing", f"write {one.keyword} name=value")
-            return {name: expand(rest.strip(), self._now.variables)}
-        if bad := next((word for word in found if "=" not in word), ""):
-            raise one.error(f"{bad!r} has no value", "write name=value, with quotes for blanks")
-        return dict(word.partition("=")[::2] for word in found)
-
-    def _env(self, one: Instruction) -> None:
-        env = {**self._now.env, **self._pairs(one)}
-        self._now.config["Env"] = [f"{name}={value}" for name, value in env.items()]
-        self._config_only(one)
-
-    def _label(self, one: Instruction) -> None:
-        self._now.config["Labels"] = {**self._now.config.get("Labels", {}), **self._pairs(one)}
-        self._config_only(one)
+        self._now.key = digest(self._now.key, one.text)
+        self._steps.append(BuildStep(one.text, None, 0, False, "config only"))
 
     def _arg(self, one: Instruction) -> None:
-        scope = self._now.args if self._stages else self._global
-        for word in words(one.value, self._now.variables if self._stages else self._global):
+        stage, noted = self._now, []
+        one.flags(())
+        for word in one.quoted_words():
             name, equal, default = word.partition("=")
-            value = self._args.get(name, default if equal else self._global.get(name))
+            if not name:
+                raise one.error("a name is missing", "write ARG name, or ARG name=value")
+            value: str | None = None
+            if name in self._given.args:
+                value = self._given.args[name]
+            elif equal:
+                value = stage.expand(one, default)
+            elif name in self._global:
+                value = self._global[name]
             if value is not None:
-                scope[name] = value
-        if self._stages:
-            self._config_only(one)
-
-    def _user(self, one: Instruction) -> None:
-        self._now.config["User"] = expand(one.value.strip(), self._now.variables)
-        self._config_only(one)
-
-    def _cmd(self, one: Instruction) -> None:
-        command = json_list(one.value.strip()) or ["/bin/sh", "-c", one.value.strip()]
-        self._now.config["Cmd" if one.keyword == "CMD" else "Entrypoint"] = command
-        self._config_only(one)
-
-    _entrypoint = _cmd
-
-    def _expose(self, one: Instruction) -> None:
-        ports = self._now.config.setdefault("ExposedPorts", {})
-        for word in words(one.value, self._now.variables):
-            if not re.fullmatch(r"\d+(-\d+)?(/(tcp|udp|sctp))?", word):
-                raise one.error(f"{word!r} is no port", "write a number, like 80 or 53/udp")
-            ports[word if "/" in word else f"{word}/tcp"] = {}
-        self._config_only(one)
-
-    def _volume(self, one: Instruction) -> None:
-        paths = json_list(one.value.strip()) or words(one.value, self._now.variables)
-        self._now.config.setdefault("Volumes", {}).update({path: {} for path in paths})
+                stage.variables[name] = value
+            stage.args[name] = value or ""
+            noted.append(name if value is None else f"{name}={value}")
+        stage.note(" ".join(["ARG", *noted]))
         self._config_only(one)
 
     # Instructions that make layers.
 
-    def _from(self, one: Instruction) -> None:
-        found = words(one.value, self._global)
-        if len(found) not in (1, 3) or (len(found) == 3 and found[1].upper() != "AS"):
-            raise one.error("it is not understood", "write FROM name, or FROM name AS stage")
-        stage = _Stage()
-        stage.name = found[2] if len(found) == 3 else ""
-        if found[0] != "scratch":
-            below = self._source(one, found[0])
+    def _begin(self) -> None:
+        stage, number = self._now, self._base_of(self._number)
+        one = stage.begin
+        assert one is not None
+        stage.rest, stage.config = new_rest(0), {"WorkingDir": "/"}
+        if number >= 0 or stage.base != "scratch":
+            below = self._stages[number] if number >= 0 else self._image(one, stage.base)
             stage.layers, stage.image_layers = list(below.layers), list(below.image_layers)
-            stage.config = copy.deepcopy(below.config)  # ports and volumes are added in place
+            stage.config, stage.rest = cleaned(below.config), {**stage.rest, **below.rest}
+            stage.config.pop("OnBuild", None)
             stage.history, stage.key = list(below.history), below.key
-        self._stages.append(stage)
-        number = len(stage.layers)
-        note = f"{number} layer{'' if number == 1 else 's'}" if number else "nothing"
+            stage.args = dict(below.args)
+            # What ARG gave in a stage is known in one that is built on it.
+            stage.variables = {**below.variables, **stage.env}
+        if stage.platform:
+            self._check_platform(one, stage)
+        if "PATH" not in stage.env:
+            stage.set_env("PATH", PATH)
+        count = len(stage.layers)
+        note = f"{count} layer{'' if count == 1 else 's'}" if count else "nothing"
         self._steps.append(BuildStep(one.text, None, 0, False, note))
 
-    def _find_stage(self, name: str) -> _Stage | None:
-        if name.isdigit() and int(name) < len(self._stages):
-            return self._stages[int(name)]
-        named = [stage for stage in self._stages if stage.name and stage.name == name]
-        return named[-1] if named else None
+    def _check_platform(self, one: Instruction, stage: Stage) -> None:
+        system, architecture = stage.platform.split("/")[:2]
+        if not stage.layers and stage.base == "scratch":
+            stage.rest |= {"os": system, "architecture": architecture}
+            return
+        there = f"{stage.rest.get('os')}/{stage.rest.get('architecture')}"
+        if there != f"{system}/{architecture}":
+            raise one.error(
+                f"the image is for {there}", f"give one for {stage.platform} with images="
+            )
 
-    def _source(self, one: Instruction, name: str) -> _Stage:
-        """The stage, or the image that was given, of that name."""
-        if (stage := self._find_stage(name)) is not None:
-            return stage
-        given = self._images.get(name)
+    def _image(self, one: Instruction, name: str) -> Stage:
+        """The image that was given of that name."""
+        given = self._given.images.get(name)
         if given is None:
-            names = ", ".join([*self._images, *(s.name for s in self._stages if s.name)])
+            stages = (stage.name for stage in self._stages[: self._number] if stage.name)
+            names = ", ".join([*self._given.images, *stages])
             raise one.error(
                 f"there is no image {name!r}", f"give it with images=; known are: {names or 'none'}"
             )
-        stage = _Stage()
         image = Image.from_layers([given]) if isinstance(given, Layer) else given
         key = tuple(layer.diff_id for layer in image.layers)
+        stage = Stage(base=name, key=digest(*key), config=dict(image.config))
         if isinstance(given, Layer):
             stage.layers = [given]
         else:
@@ -345,90 +366,110 @@ class _Builder:
                 prefix = f"{re.sub(r'[^A-Za-z0-9.-]', '-', name)}{self._known.count}-"
                 self._known.bases[key] = image.unpack(self._lab, prefix)[::-1]
             stage.layers = list(self._known.bases[key])
-        stage.image_layers = list(image.layers)
-        stage.config, stage.history = image.config, list(image.history)
-        stage.key = _digest(*key)
+        stage.image_layers, stage.history = list(image.layers), list(image.history)
+        kept = ("architecture", "os", "variant", "author")
+        stage.rest = {name: image.rest[name] for name in kept if image.rest.get(name)}
         return stage
 
-    def _run(self, one: Instruction) -> None:
-        _, rest = one.flags()
-        command = json_list(rest)
-        script = "exec " + shlex.join(command) if command else rest
-        stage = self._now
-        env = {"PATH": _PATH, "HOME": "/root", **stage.args, **stage.env}
-        directory = stage.directory
+    def _source_stage(self, one: Instruction, name: str) -> Stage:
+        """The stage, or the image that was given, of that name."""
+        number = find_stage(self._stages, name)
+        if number < 0:
+            return self._image(one, name)
+        return self._stages[number]
 
-        def work(web: Overlay) -> None:
-            user = _numbers(one, stage.config.get("User", ""), web.merged)
-            root = Root(directory, env, user, self._network)
-            try:
-                done = web.run(script, Limits(_TIMEOUT), root)
-            except PermissionError as error:
-                raise one.error(
-                    f"it cannot be run here ({error.strerror})", "install PRoot (package proot)"
-                ) from None
-            if done.reached:
-                raise one.error(f"it was stopped at {done.reached}", "give it less to do")
-            if done.returncode:
-                said = " ".join((done.stderr or done.stdout).split()) or "it said nothing"
-                raise one.error(f"it ended with status {done.returncode} ({said})", "correct it")
-
-        self._layer(one, work, *sorted(f"{k}={v}" for k, v in stage.args.items()))
+    @property
+    def _context(self) -> Source:
+        if self._read is None:
+            self._read = context_at(self._directory)
+        return self._read
 
     def _workdir(self, one: Instruction) -> None:
+        one.flags(())
         stage = self._now
-        path = posixpath.join(stage.directory, expand(one.value.strip(), stage.variables))
-        stage.config["WorkingDir"] = posixpath.normpath(path)
-        with self._mounted(stage) as web:
-            there = _inside(web.merged, path).is_dir()
-        if there:
+        path = posixpath.join(stage.directory, stage.expand(one, one.value))
+        path = "/" + posixpath.normpath(path).lstrip("/")
+        stage.config["WorkingDir"] = path
+        if path == "/":
+            stage.note(f"WORKDIR {path}")
             self._config_only(one)
-        else:
-            self._layer(one, lambda web: _make_directory(_inside(web.merged, path)))
+            return
+
+        def work(web: Overlay) -> None:
+            owner = find_owner(web.merged, stage.user) if stage.user else (0, 0)
+            Copying(web.merged, owner).make(path)
+
+        self._layer(one, work, stage.layers, stage.key, path)
+        stage.note(f"WORKDIR {path}", layer=True)
 
     def _copy(self, one: Instruction) -> None:
-        known = ("chmod", "chown") if one.keyword == "ADD" else ("from", "chmod", "chown")
-        flags, rest = one.flags(*known)
-        variables = self._now.variables
-        found = json_list(rest) or words(rest, variables)
+        adds = one.keyword == "ADD"
+        flags = one.flags(
+            ("chown", "chmod", "exclude", "checksum")
+            if adds
+            else ("chown", "chmod", "exclude", "from"),
+            ("link", "unpack", "keep-git-dir") if adds else ("link", "parents"),
+        )
+        stage = self._now
+        options = {name: stage.expand(one, flags[name][0]) for name in flags if name != "exclude"}
+        found = one.words()
         if len(found) < 2:
             raise one.error("a source or the destination is missing", "write COPY source /place")
-        *sources, place = found
-        if "from" not in flags:
-            self._copy_from(one, self._context, sources, place, flags)
-            return
-        with self._mounted(self._source(one, expand(flags["from"], variables))) as web:
-            self._copy_from(one, web.merged, sources, place, flags)
+        if one.document(found[-1]):
+            raise one.error("its destination is a here-document", "write COPY <<EOF /place")
+        documents = [document for word in found if (document := one.document(word))]
+        *sources, place = (stage.expand(one, word) for word in found if not one.document(word))
+        with ExitStack() as stack:
+            source = self._context
+            if "from" in options:
+                if "$" in flags["from"][0]:
+                    raise one.error("--from knows no variables", "name a stage with FROM $… AS")
+                web = stack.enter_context(self._mounted_stage(one, options["from"]))
+                source = Source(web.merged)
+            fetched = self._fetch(one, sources, options.get("checksum", ""), stack)
+            files = Files(
+                one, stage, source, sources, place, documents, options,
+                flags.get("exclude", []), fetched, self._unpacked,
+            )  # fmt: skip
+            text = " ".join([files.history, *one.options])
+            if files.link:
+                self._layer(one, files.work, [], "", text, *files.digests())
+            else:
+                self._layer(one, files.work, stage.layers, stage.key, text, *files.digests())
+        stage.note(files.history, layer=True, files=True)
 
     _add = _copy
 
-    def _copy_from(
-        self, one: Instruction, root: Path, sources: list[str], place: str, flags: dict[str, str]
-    ) -> None:
-        files = [path for source in sources for path in _matching(one, root, source)]
-        mode, owner = _mode(one, flags.get("chmod")), _owner(one, flags.get("chown", "0:0"))
-        directory = self._now.directory
+    def _fetch(
+        self, one: Instruction, sources: list[str], checksum: str, stack: ExitStack
+    ) -> dict[str, Path]:
+        found: dict[str, Path] = {}
+        if checksum and not any(map(is_url, sources)):
+            raise one.error("--checksum is for a URL", "write it without")
+        for url in filter(is_url, sources):
+            if one.keyword == "COPY":
+                raise one.error("COPY gets nothing from a network", "write ADD")
+            if is_repository(url):
+                raise one.error("overlaylab clones no repository", "clone it into the context")
+            if not self._given.network:
+                raise one.error(
+                    "overlaylab gets nothing from a network unasked",
+                    "build with network=True, or put the file into the context",
+                )
+            if checksum and len(sources) > 1:
+                raise one.error("--checksum is for one source", "write an ADD for each")
+            place = stack.enter_context(tempfile.TemporaryDirectory(dir=self._lab.path))
+            try:
+                found[url] = fetch(url, Path(place), checksum)
+            except ValueError as error:
+                raise one.error(str(error), "check the address") from None
+        return found
 
-        def work(web: Overlay) -> None:
-            path = posixpath.join(directory, place)
-            target = _inside(web.merged, path)
-            into = place.endswith("/") or target.is_dir()
-            if len(files) > 1 and not into:
-                raise one.error(f"{place!r} is no directory", "end it with / for several files")
-            for file in files:
-                if file.is_dir():
-                    _copy_into(file, web.merged, path, mode, owner)
-                elif one.keyword == "ADD" and file.is_file() and tarfile.is_tarfile(file):
-                    self._unpack(one, file, web.merged, path)
-                else:
-                    _copy_file(file, target / file.name if into else target, mode, owner)
+    @contextmanager
+    def _unpacked(self, one: Instruction, archive: Path) -> Iterator[tuple[Path, set[str]]]:
+        """An archive, unpacked beside the image, where no link leads anywhere.
 
-        self._layer(one, work, *(_content_of(file) for file in files))
-
-    def _unpack(self, one: Instruction, archive: Path, root: Path, path: str) -> None:
-        """Lay what is in an archive over `path` of the image.
-
-        It is unpacked beside the image first, where no link leads anywhere.
+        Also the directories whose attributes it says.
         """
         blob = Blob(archive, 0, archive.stat().st_size)
         listed: set[str] = set()
@@ -444,44 +485,55 @@ class _Builder:
             what = f"{archive.name} cannot be unpacked ({str(error).rstrip('.')})"
             raise one.error(what, "make it again") from None
         try:
-            _lay_over(staged.path, "", root, path, listed, {})
+            yield staged.path, listed
         finally:
             self._lab.remove_layer(staged.name)
 
     @contextmanager
-    def _mounted(self, stage: _Stage) -> Iterator[Overlay]:
-        """A mount on the layers of `stage`, which is gone afterwards."""
-        lab = self._lab
-        # Docker puts such a layer, called init, beneath a container as well: what is mounted
-        # there must not be in the image.
-        if self._known.init is None:
-            self._known.init = lab.layer("init-of-builds", {"dev/": None, "proc/": None})
-        self._known.count += 1
-        name = f"build{self._known.count}"
-        with lab.temporary(name, lower=[*stage.layers[::-1], self._known.init]) as web:
+    def _mounted_stage(self, one: Instruction, name: str) -> Iterator[Overlay]:
+        """A mount on the stage or the image of that name."""
+        with self._mounted(self._source_stage(one, name).layers) as web:
             yield web
 
-    def _layer(self, one: Instruction, work: Work, *besides: str) -> None:
-        """Do `work` on a mount, and commit it; or take what an earlier build made."""
+    @contextmanager
+    def _mounted(self, layers: list[Layer]) -> Iterator[Overlay]:
+        """A mount on `layers`, the bottom one first, which is gone afterwards."""
+        lab = self._lab
+        if not layers:  # a mount needs one
+            if self._known.init is None:
+                self._known.init = lab.layer("init-of-builds")
+            layers = [self._known.init]
+        self._known.count += 1
+        with lab.temporary(f"build{self._known.count}", lower=layers[::-1]) as web:
+            yield web
+
+    def _layer(
+        self, one: Instruction, work: Work, layers: list[Layer], key: str, *besides: str
+    ) -> None:
+        """Do `work` on a mount of `layers`, and commit it; or take what an earlier build made.
+
+        Args:
+            one: the instruction.
+            work: what it does; if it returns places of mounts, what is there for them is no change.
+            layers: what is below, the bottom one first.
+            key: what these are.
+            besides: what else the layer depends on.
+        """
         stage = self._now
-        text = one.text if one.keyword == "RUN" else expand(one.text, stage.variables)
-        place = (stage.config.get("WorkingDir", ""), stage.config.get("User", ""))
-        stage.key = _digest(stage.key, text, *place, *stage.config.get("Env", []), *besides)
-        cached = stage.key in self._known.layers
+        key = digest(key, one.keyword, stage.directory, stage.user, *besides)
+        cached = key in self._known.layers
         if not cached:
-            with self._mounted(stage) as web:
-                work(web)
+            with self._mounted(layers) as web:
+                places = work(web)
                 name = f"{one.keyword.lower()}{len(self._known.layers) + 1}"
-                # As for Docker, what leaves nothing in upper makes no layer.
-                changed = any(web.upper.iterdir())
-                self._known.layers[stage.key] = web.commit(name) if changed else None
-        layer = self._known.layers[stage.key]
-        if layer is None:
-            self._no_layer(one, "nothing changed", cached=cached)
-            return
+                layer = web.commit(name)
+                if isinstance(places, Places):
+                    places.forget(layer)
+                self._known.layers[key] = layer
+        layer = self._known.layers[key]
+        stage.key = digest(stage.key, key)
         stage.layers.append(layer)
         stage.image_layers.append(ImageLayer.of(layer))
-        stage.history.append(_made_by(one.text))
         stored = Stored()
         for _, entry in layer.walk():
             stored.add(entry)
@@ -489,241 +541,22 @@ class _Builder:
         note = f"layer {layer.name}, {size_text(size)}" + (", cached" if cached else "")
         self._steps.append(BuildStep(one.text, layer, size, cached, note))
 
-
-def _digest(*parts: str) -> str:
-    hasher = hashlib.sha256()
-    for part in parts:
-        hasher.update(os.fsencode(part) + b"\0")
-    return hasher.hexdigest()
-
-
-def _made_by(text: str) -> Json:
-    return {"created": time_text(0), "created_by": text}
-
-
-def _inside(root: Path, path: str) -> Path:
-    """Where `path` of an image is below `root`; links lead to where they would in a container."""
-    done: list[str] = []
-    left = [part for part in path.split("/") if part not in ("", ".")]
-    for _ in range(255):  # as many links as a path may have, and some
-        if not left:
-            break
-        part = left.pop(0)
-        place = root.joinpath(*done, part)
-        if part == "..":
-            done = done[:-1]
-        elif place.is_symlink():
-            target = os.readlink(place)
-            done = [] if target.startswith("/") else done
-            left = [one for one in target.split("/") if one not in ("", ".")] + left
-        else:
-            done.append(part)
-    return root.joinpath(*done)
+    def _run(self, one: Instruction) -> None:
+        stage, given = self._now, self._given
+        around = Surroundings(
+            self._lab,
+            given.args,
+            given.secrets,
+            given.network,
+            lambda: self._context,
+            self._mounted_stage,
+        )
+        run = Run(one, stage, around)
+        self._layer(one, run.work, stage.layers, stage.key, *run.digests())
+        args = [f"{name}={stage.variables.get(name, text)}" for name, text in stage.args.items()]
+        counted = [f"|{len(args)}", *args] if args else []
+        stage.note(" ".join(["RUN", *counted, *run.command]), layer=True, files=True)
 
 
-def _make_directory(place: Path) -> None:
-    make_directories("/", str(place))
-
-
-def _numbers(one: Instruction, user: str, root: Path) -> str:
-    """``uid:gid`` for what USER said, names looked up in the image."""
-    name, _, group = (user or "0").partition(":")
-    uid, gid = name, "0"
-    if not name.isdigit():
-        entry = _look_up(root, "etc/passwd", name)
-        if entry is None:
-            raise one.error(f"the image knows no user {name!r}", "write USER with a number")
-        uid, gid = entry[2], entry[3]
-    if group and not group.isdigit():
-        entry = _look_up(root, "etc/group", group)
-        if entry is None:
-            raise one.error(f"the image knows no group {group!r}", "write USER with numbers")
-        group = entry[2]
-    return f"{uid}:{group or gid}"
-
-
-def _look_up(root: Path, table: str, name: str) -> list[str] | None:
-    place = _inside(root, table)
-    lines = place.read_text(errors="replace").splitlines() if place.is_file() else []
-    entries = [line.split(":") for line in lines]
-    return next((entry for entry in entries if entry[0] == name and len(entry) >= 3), None)
-
-
-def _matching(one: Instruction, root: Path, pattern: str) -> list[Path]:
-    """The files that a source of COPY means, ``*`` and ``?`` included; sorted."""
-    parts = [part for part in pattern.split("/") if part not in ("", ".")]
-    if "://" in pattern:
-        raise one.error("overlaylab gets nothing from a network", "put the file into the context")
-    if ".." in parts:
-        raise one.error("'..' leads out of the context", "give a path inside it")
-    found = [root]
-    for part in parts:
-        if re.search(r"[*?\[]", part):
-            below = [child for place in found if place.is_dir() for child in place.iterdir()]
-            found = sorted(c for c in below if fnmatch.fnmatchcase(c.name, part))
-        else:
-            found = [place / part for place in found if os.path.lexists(place / part)]
-        if any(place.is_symlink() for place in found):  # it could lead out, to this machine
-            raise one.error(f"{pattern!r} is or goes through a link", "name the real path")
-    if not found:
-        raise one.error(f"{pattern!r} is not there", "check the name, and the context")
-    return found
-
-
-def _mode(one: Instruction, text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not re.fullmatch(r"[0-7]{3,4}", text):
-        raise one.error(f"--chmod={text} is no mode", "write one like 755")
-    return int(text, 8)
-
-
-def _owner(one: Instruction, text: str) -> tuple[int, int]:
-    uid, _, gid = text.partition(":")
-    if not uid.isdigit() or (gid and not gid.isdigit()):
-        raise one.error(f"--chown={text} has no numbers", "write it like 1000:1000")
-    return int(uid), int(gid or uid)
-
-
-def _copy_into(
-    source: Path, root: Path, path: str, mode: int | None, owner: tuple[int, int]
-) -> None:
-    """Copy what is in a directory into `path` of the image, which is made if it is not there.
-
-    At every level the links of the image lead to where they would in a container: on this
-    machine they must not lead anywhere.
-    """
-    target = _inside(root, path)
-    _make_directory(target)
-    for child in sorted(source.iterdir()):
-        if child.is_dir() and not child.is_symlink():
-            below = f"{path}/{child.name}"
-            made = not os.path.lexists(target / child.name)
-            _copy_into(child, root, below, mode, owner)
-            if made:
-                _set_owner(target / child.name, owner)
-                default = stat.S_IMODE(child.stat().st_mode)
-                (target / child.name).chmod(default if mode is None else mode)
-        else:
-            _copy_file(child, target / child.name, mode, owner)
-
-
-def _copy_file(source: Path, target: Path, mode: int | None, owner: tuple[int, int] | None) -> None:
-    """Copy a file with the given mode and owner; with its own, where one is None."""
-    _make_directory(target.parent)
-    if os.path.lexists(target):
-        remove_tree(str(target))
-    copy_entry(str(source), str(target))
-    if owner is not None:
-        _set_owner(target, owner)
-    if mode is not None and not target.is_symlink():
-        target.chmod(mode)
-
-
-def _set_owner(place: Path, owner: tuple[int, int]) -> None:
-    if owner != (os.getuid(), os.getgid()) and os.geteuid() == 0:
-        os.chown(place, *owner, follow_symlinks=False)
-
-
-def _lay_over(
-    staged: Path, part: str, root: Path, path: str, listed: Collection[str], made: dict[int, Path]
-) -> None:
-    """Copy what is in the directory `part` of an unpacked archive into `path` of the image.
-
-    Args:
-        staged: where the archive was unpacked.
-        part: which directory of it.
-        root: the image; its links lead to where they would in a container.
-        path: where in it.
-        listed: the directories whose attributes the archive says.
-        made: inode number → its first copy, for hard links.
-    """
-    target = _inside(root, path)
-    if target.exists() and not target.is_dir():
-        remove_tree(str(target))
-    _make_directory(target)
-    for child in sorted((staged / part).iterdir()):
-        place = target / child.name
-        status = child.lstat()
-        if stat.S_ISDIR(status.st_mode):
-            below = f"{part}/{child.name}" if part else child.name
-            _lay_over(staged, below, root, f"{path}/{child.name}", listed, made)
-        elif status.st_ino in made:
-            if os.path.lexists(place):
-                remove_tree(str(place))
-            os.link(made[status.st_ino], place, follow_symlinks=False)
-        else:
-            _copy_file(child, place, None, None)
-            made[status.st_ino] = place
-    if part in listed:
-        copy_attributes(str(staged / part), str(target))
-
-
-def _content_of(place: Path) -> str:
-    """A digest of names, kinds, modes and content, which is what Docker's cache looks at."""
-    status = place.lstat()
-    what = f"{place.name} {status.st_mode:o}"
-    if stat.S_ISLNK(status.st_mode):
-        return _digest(what, os.readlink(place))
-    if stat.S_ISDIR(status.st_mode):
-        return _digest(what, *(_content_of(child) for child in sorted(place.iterdir())))
-    if not stat.S_ISREG(status.st_mode):
-        return what
-    with open(place, "rb") as file:
-        return _digest(what, hashlib.file_digest(file, "sha256").hexdigest())
-
-
-def base_image(lab: Lab, name: str = "base") -> Image:
-    """A small image to start from, made of what this machine has.
-
-    That is busybox if there is a static one, else the shell and some tools with the libraries
-    that they need. How large it is depends on the machine.
-
-    Args:
-        lab: where its layer is made.
-        name: what to call it.
-
-    Raises:
-        BadName: the name cannot be used, or is used.
-    """
-    layer = lab.new_layer(name, _fill_base)
-    config = {"Env": [f"PATH={_PATH}"], "Cmd": ["/bin/sh"]}
-    return Image.from_layers([layer], config=config, created_by=["made of this machine's tools"])
-
-
-_TOOLS = (
-    *("sh", "ls", "cat", "cp", "mv", "rm", "ln", "mkdir", "rmdir", "chmod", "chown", "touch"),
-    *("head", "tail", "wc", "grep", "sed", "uname", "id", "true", "false", "sleep", "env", "pwd"),
-    *("sort", "find", "tar", "du", "stat", "test", "truncate", "dd"),
-)
-
-
-def _fill_base(root: Path) -> None:
-    content = {"etc/passwd": "root:x:0:0:root:/root:/bin/sh\n", "etc/group": "root:x:0:\n"}
-    places = {
-        f"{place}/": None for place in ("bin", "dev", "proc", "sys", "tmp", "root", "usr/bin")
-    }
-    write_content(str(root), {**content, **places}, "base")
-    (root / "tmp").chmod(0o1777)
-    busybox = shutil.which("busybox")
-    if busybox and _libraries(busybox) == []:
-        shutil.copyfile(busybox, root / "bin/busybox")
-        (root / "bin/busybox").chmod(0o755)
-        for tool in _TOOLS:
-            (root / "bin" / tool).symlink_to("busybox")
-        return
-    for tool in _TOOLS:
-        found = shutil.which(tool)
-        for file in [found, *_libraries(found)] if found else []:
-            target = root / "bin" / tool if file == found else root / file.lstrip("/")
-            _make_directory(target.parent)
-            shutil.copyfile(file, target)
-            target.chmod(0o755)
-
-
-def _libraries(program: str) -> list[str]:
-    """What ldd(1) says that it needs; nothing for a static one, or where there is no ldd."""
-    if shutil.which("ldd") is None:
-        return []
-    done = subprocess.run(["ldd", program], capture_output=True, text=True, check=False)
-    return re.findall(r"(/\S+) \(0x", done.stdout)
+def _is_full(error: Exception) -> bool:
+    return getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
