@@ -6,7 +6,7 @@ import difflib
 from collections.abc import Sequence
 
 from ..instruction import readable
-from .dockerfile import Instruction, parse
+from .dockerfile.reading import Instruction, parse
 from .model import Parts
 
 #: Characters at the end of a RUN by which it is known: what is before may be options.

@@ -454,12 +454,16 @@ def _keep(fence: Fence) -> subprocess.Popen[bytes]:
 
 
 def _dismiss(keeper: subprocess.Popen[bytes]) -> None:
-    """End the first process of the namespace, and with it all others (pid_namespaces(7))."""
-    keeper.kill()
-    keeper.wait()
+    """End the first process of the namespace, and with it all others (pid_namespaces(7)).
+
+    It ends when nobody writes to it any more, for who is behind the fence may not kill it.
+    """
     for pipe in (keeper.stdin, keeper.stdout):
         if pipe is not None:
             pipe.close()
+    with contextlib.suppress(PermissionError):
+        keeper.kill()
+    keeper.wait()
 
 
 def _pivot(root: str) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import http.server
 import io
 import os
 import tarfile
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -276,6 +280,281 @@ def test_variables_are_replaced_as_docker_does(lab: Lab, base: Image):
     wanted = {"A": "2", "B": "d", "C": "x 2", "D": "$V", "E": "y", "F": "$V", "OLD": "form 2"}
     assert {name: env[name] for name in wanted} == wanted
     assert built.image.config["Labels"] == {"l": "22"}
+
+
+USERS = "RUN echo app:x:7:8::/home/app:/bin/sh >> /etc/passwd; echo more:x:9:app >> /etc/group"
+
+
+@pytest.mark.parametrize(
+    ("user", "said"),
+    [
+        ("app", "7 8 9 /home/app"),
+        ("7", "7 8 9 /home/app"),
+        ("app:9", "7 9 /home/app"),
+        ("4242", "4242 0 /"),
+        ("0", "0 0 /root"),
+    ],
+)
+def test_a_user_has_its_groups_and_its_home(lab: Lab, base: Image, user: str, said: str):
+    line = "RUN echo $(id -u) $(id -G) $HOME > /d/id"
+    built = made(lab, base, f"{USERS}; mkdir -m 777 /d\nUSER {user}\n{line}")
+    assert read(built, "d/id") == f"{said}\n"
+
+
+def test_a_run_has_devices_processes_and_names_that_are_not_in_the_image(lab: Lab, base: Image):
+    script = (
+        "test -c /dev/null && test -c /dev/full && echo x > /dev/null\n"
+        "cat /etc/hosts > /seen\nls -d /proc/self /dev/fd >> /seen\nuname -n >> /seen"
+    )
+    built = made(lab, base, f"RUN <<EOF\nset -e\n{script}\nEOF")
+    lines = read(built, "seen").splitlines()
+    assert lines[0].split()[1:] == ["localhost", "buildkitsandbox"]
+    assert lines[2:] == ["/dev/fd", "/proc/self", "buildkitsandbox"]
+    assert names(built.layers[0].path) == ["seen"]
+
+
+def test_a_run_has_the_variables_that_buildkit_gives_it(lab: Lab, base: Image):
+    built = made(lab, base, "ARG A=1\nENV B=2\nRUN env > /e", args={"http_proxy": "p"})
+    found = dict(line.split("=", 1) for line in read(built, "e").splitlines())
+    assert {name: found.get(name) for name in ("A", "B", "HOME", "http_proxy", "HTTP_PROXY")} == {
+        **{"A": "1", "B": "2", "HOME": "/root"},
+        **{"http_proxy": "p", "HTTP_PROXY": "p"},
+    }
+    assert set(found) <= {"A", "B", "HOME", "http_proxy", "HTTP_PROXY", "PATH", "PWD", "SHLVL"}
+    assert not any("http_proxy" in entry["created_by"] for entry in built.image.history)
+
+
+def test_an_exec_form_needs_no_shell(lab: Lab, directory: Path):
+    static = base_image(lab, "tools")
+    (lab.layers["tools"].path / "bin/sh").unlink()
+    image = Image.from_layers([lab.layers["tools"]], config=static.config)
+    built = build(lab, 'FROM base\nRUN ["mkdir", "/m"]', images={"base": image})
+    assert names(built.layers[0].path) == ["m/"]
+    with pytest.raises(BadDockerfile, match="/bin/sh: No such file"):
+        build(lab, "FROM base\nRUN true", images={"base": image})
+
+
+def test_here_documents_are_scripts_and_files(lab: Lab, base: Image):
+    built = made(
+        lab,
+        base,
+        "ENV A=a\nRUN <<EOF\necho $A > /one\nEOF\nRUN <<EOF\n#!/bin/sh\necho $0 > /two\nEOF\n"
+        "RUN cat <<EOF > /three\n$A\nEOF\nCOPY <<f <<'g' /files/\n$A\nf\n$A\ng\n"
+        "COPY --chmod=600 <<-EOF /four\n\tb\nEOF",
+    )
+    web = lab.mount("web", lower=built.layers)
+    texts = {name: (web.merged / name).read_text() for name in ("one", "two", "three", "four")}
+    assert texts == {"one": "a\n", "two": "/dev/pipes/EOF\n", "three": "a\n", "four": "b\n"}
+    assert (web.merged / "files/f").read_text() == "a\n"
+    assert (web.merged / "files/g").read_text() == "$A\n"
+    assert (web.merged / "four").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_cache_keeps_what_it_has_and_leaves_nothing_in_a_layer(lab: Lab, base: Image):
+    mount = "--mount=type=cache,target=/root/deep/cache"
+    first = made(lab, base, f"RUN {mount} echo kept > /root/deep/cache/f")
+    assert names(first.layers[0].path) == []
+    again = made(lab, base, f"RUN {mount} cat /root/deep/cache/f > /got")
+    assert (read(again, "got"), names(again.layers[0].path)) == ("kept\n", ["got"])
+
+
+def test_a_bind_shows_the_context_or_a_stage_and_loses_what_is_written(lab: Lab, base: Image):
+    context = {"src/a": "a", "b": "b"}
+    built = made(
+        lab,
+        base,
+        "RUN --mount=target=/all ls /all > /one; echo x > /all/new || echo no >> /one\n"
+        "RUN --mount=source=src,target=/s,rw echo x > /s/new; ls /s > /two\n"
+        "RUN --mount=from=base,source=/bin,target=/b ls /b > /three\n"
+        "RUN --mount=source=b,target=/etc/file cat /etc/file > /four\n",
+        context,
+    )
+    web = lab.mount("web", lower=built.layers)
+    assert (web.merged / "one").read_text() == "b\nsrc\nno\n"
+    assert (web.merged / "two").read_text() == "a\nnew\n"
+    assert "sh" in (web.merged / "three").read_text().split()
+    assert (web.merged / "four").read_text() == "b"
+    assert [names(layer.path) for layer in built.layers[:4]] == [
+        *(["four"], ["three"], ["two"], ["one"]),
+    ]
+
+
+def test_a_secret_is_shown_and_is_nowhere_afterwards(lab: Lab, base: Image):
+    text = (
+        "RUN --mount=type=secret,id=key cat /run/secrets/key | wc -c > /one\n"
+        "RUN --mount=type=secret,id=key,target=/k,mode=444,uid=7 ls -n /k > /two\n"
+        "RUN --mount=type=secret,id=key,env=KEY echo ${#KEY} > /three\n"
+        "RUN --mount=type=secret,id=none test ! -e /run/secrets/none\n"
+        "RUN --mount=type=tmpfs,target=/t echo x > /t/x"
+    )
+    built = made(lab, base, text, secrets={"key": b"opensesame"})
+    web = lab.mount("web", lower=built.layers)
+    assert [(web.merged / name).read_text().strip() for name in ("one", "three")] == ["10", "10"]
+    if os.geteuid() == 0:
+        assert (web.merged / "two").read_text().split()[:3:2] == ["-r--r--r--", "7"]
+    assert [names(layer.path) for layer in built.layers[:2]] == [[], []]
+    files = (place for place in lab.path.rglob("*") if place.is_file() and not place.is_symlink())
+    assert not any(b"opensesame" in place.read_bytes() for place in files)
+
+
+def test_what_a_dockerignore_leaves_out_is_not_there(lab: Lab, base: Image, directory: Path):
+    for name in ("keep", "secret.env", "more/secret.env", "node_modules/x"):
+        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).write_text(name)
+    (directory / ".dockerignore").write_text("**/*.env\nnode_modules\n.dockerignore")
+    built = made(lab, base, "COPY . /app\nRUN --mount=target=/c find /c > /found", directory)
+    assert names(built.layers[1].path) == ["app/", "app/keep", "app/more/"]
+    assert "env" not in read(built, "found")
+    with pytest.raises(BadDockerfile, match=r"'secret.env' is not there: check .*\.dockerignore"):
+        made(lab, base, "COPY secret.env /", directory)
+    (directory / "Dockerfile.dockerignore").write_text("*\n!more")
+    built = made(lab, base, "COPY . /app", directory)
+    assert names(built.layers[0].path) == ["app/", "app/more/", "app/more/secret.env"]
+
+
+def test_links_of_the_context_are_followed_inside_it(lab: Lab, base: Image, directory: Path):
+    (directory / "real").mkdir()
+    (directory / "real/f").write_text("f")
+    (directory / "absolute").symlink_to("/real/f")
+    (directory / "dir").symlink_to("real")
+    (directory / "out").symlink_to("/etc/passwd")
+    built = made(lab, base, "COPY absolute dir/f /x/\nCOPY dir /d\nCOPY . /all", directory)
+    assert names(built.layers[2].path) == ["x/", "x/absolute", "x/f"]
+    assert names(built.layers[1].path) == ["d/", "d/f"]
+    assert os.readlink(built.layers[0].path / "all/out") == "/etc/passwd"
+    with pytest.raises(BadDockerfile, match="'out' is not there"):
+        made(lab, base, "COPY out /x", directory)
+
+
+def test_copy_parents_and_exclude(lab: Lab, base: Image):
+    context = {"a/b/c.py": "c", "a/b/d.txt": "d", "a/e.py": "e", "f.py": "f"}
+    built = made(
+        lab,
+        base,
+        "COPY --parents a/b/c.py a/*.py /p/\nCOPY --parents a/./b/*.txt /q\n"
+        "COPY --exclude=**/*.py --exclude=f* . /r/",
+        context,
+    )
+    assert [names(layer.path) for layer in built.layers[:3]] == [
+        ["r/", "r/a/", "r/a/b/", "r/a/b/d.txt"],
+        ["q/", "q/b/", "q/b/d.txt"],
+        ["p/", "p/a/", "p/a/b/", "p/a/b/c.py", "p/a/e.py"],
+    ]
+
+
+def test_a_linked_copy_depends_on_no_layer_below(lab: Lab, base: Image):
+    text = "RUN echo {} > /n\nCOPY --link f /deep/f"
+    first = made(lab, base, text.format(1), {"f": "f"})
+    other = made(lab, base, text.format(2), {"f": "f"})
+    assert not other.steps[1].cached
+    assert other.steps[2].cached
+    assert other.layers[0] is first.layers[0]
+
+
+def test_an_onbuild_is_carried_out_by_who_builds_on_it(lab: Lab, base: Image):
+    below = made(lab, base, "ONBUILD RUN echo x > /x\nONBUILD ENV A=1", {"f": "f"})
+    assert below.image.config["OnBuild"] == ["RUN echo x > /x", "ENV A=1"]
+    built = build(lab, "FROM below\nRUN echo $A > /y", images={"below": below.image})
+    assert (read(built, "y"), "OnBuild" in built.image.config) == ("1\n", False)
+    assert [step.instruction for step in built.steps][1:] == [
+        *("RUN echo x > /x", "ENV A=1", "RUN echo $A > /y"),
+    ]
+    stages = "FROM base AS a\nONBUILD RUN echo z > /z\nFROM a"
+    assert read(build(lab, stages, images={"base": base}), "z") == "z\n"
+
+
+def test_only_the_stages_that_are_needed_are_built(lab: Lab, base: Image):
+    good = "FROM base AS Good\nRUN echo x > /x\nFROM base\nCOPY --from=GOOD /x /"
+    text = f"FROM base AS Bad\nRUN false\n{good}"
+    assert read(build(lab, text, images={"base": base}), "x") == "x\n"
+    circle = "FROM base AS a\nCOPY --from=b /x /\nFROM base AS b\nCOPY --from=a /x /"
+    with pytest.raises(BadDockerfile, match="needs itself"):
+        build(lab, circle, images={"base": base})
+
+
+def test_the_history_says_what_buildkits_says(lab: Lab, base: Image):
+    """Recorded from Docker 28.5."""
+    built = made(
+        lab,
+        base,
+        'ARG X=1 Y\nENV A="x y" B=2\nRUN true\nCOPY --chmod=640 f /m/\nWORKDIR /w\nWORKDIR n\n'
+        'SHELL ["/bin/sh", "-ec"]\nCMD foo\nENTRYPOINT ["a", "b\\n"]\nVOLUME /v /w\nUSER 5\n'
+        "HEALTHCHECK --interval=90s --retries=3 CMD true\nEXPOSE 80/TCP 7000-7001\nSTOPSIGNAL 9\n"
+        "ONBUILD RUN true\nLABEL k v w\nMAINTAINER me",
+        {"f": "f"},
+    )
+    assert [entry["created_by"] for entry in built.image.history[1:]] == [
+        "ARG X=1 Y",
+        "ENV A=x y B=2",
+        "RUN |2 X=1 Y= /bin/sh -c true # buildkit",
+        "COPY --chmod=640 f /m/ # buildkit",
+        "WORKDIR /w",
+        "WORKDIR /w/n",
+        "SHELL [/bin/sh -ec]",
+        'CMD ["/bin/sh" "-ec" "foo"]',
+        'ENTRYPOINT ["a" "b\\n"]',
+        "VOLUME [/v /w]",
+        "USER 5",
+        'HEALTHCHECK &{["CMD-SHELL" "true"] "1m30s" "0s" "0s" "0s" \'\\x03\'}',
+        "EXPOSE [7000/tcp 7001/tcp 80/tcp]",
+        "STOPSIGNAL 9",
+        "LABEL k=v w",
+        "MAINTAINER me",
+    ]
+    assert built.image.rest["author"] == "me"
+    assert built.image.config["Healthcheck"] == {
+        **{"Test": ["CMD-SHELL", "true"], "Interval": 90_000_000_000, "Retries": 3},
+    }
+
+
+def test_an_entrypoint_ends_the_command_of_the_base(lab: Lab, base: Image):
+    below = made(lab, base, 'CMD ["x"]').image
+    built = build(lab, 'FROM x\nENTRYPOINT ["/e"]', images={"x": below})
+    assert "Cmd" not in built.image.config
+    built = build(lab, 'FROM x\nCMD ["y"]\nENTRYPOINT []', images={"x": below})
+    assert (built.image.config["Cmd"], built.image.config["Entrypoint"]) == (["y"], [])
+
+
+def test_a_base_that_docker_saved_has_nothing_where_others_have_no_entry(lab: Lab, base: Image):
+    config = {"Labels": None, "Volumes": None, "Env": None, "Cmd": None, "Hostname": ""}
+    image = Image.from_layers([lab.layers["base"]], config=config)
+    text = "FROM x\nLABEL a=1\nVOLUME /v\nENV A=1\nEXPOSE 1"
+    built = build(lab, text, images={"x": image})
+    path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+    assert built.image.config == {
+        "Labels": {"a": "1"},
+        "Volumes": {"/v": {}},
+        "Env": [path, "A=1"],
+        "ExposedPorts": {"1/tcp": {}},
+    }
+
+
+def test_a_url_is_got_for_who_asks_and_is_what_it_is_to_be(
+    lab: Lab, base: Image, directory: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (directory / "f").write_text("hello")
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args: Any) -> None:
+            super().__init__(*args, directory=str(directory))
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    digest = hashlib.sha256(b"hello").hexdigest()
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/f"
+        text = f"ADD --checksum=sha256:{digest} {url} /got/"
+        built = made(lab, base, text, network=True)
+        assert read(built, "got/f") == "hello"
+        assert (built.layers[0].path / "got/f").stat().st_mode & 0o777 == 0o600
+        with pytest.raises(BadDockerfile, match="is not what --checksum says"):
+            made(lab, base, f"ADD --checksum=sha256:{'0' * 64} {url} /got/", network=True)
+        with pytest.raises(BadDockerfile, match="cannot be had"):
+            made(lab, base, f"ADD {url}/gone /got/", network=True)
+        server.shutdown()
 
 
 CACHED = "COPY f /f\nRUN echo 1 > /one\n"

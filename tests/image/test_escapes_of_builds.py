@@ -45,6 +45,14 @@ RUN = {
     "a process that stays": "busybox setsid busybox env -i /bin/sleep {seconds} >/dev/null 2>&1 &",
     "the clock": "busybox date -s 2030-01-01",
     "a secret": "cat {out}/etc/passwd > /leaked",
+    "the roots of all processes": "cat /proc/[0-9]*/root{out}/etc/passwd > /leaked",
+    "the directories of all processes": "cat /proc/[0-9]*/cwd{out}/etc/passwd > /leaked",
+    "the files of all processes": "busybox timeout 2 cat /proc/[0-9]*/fd/[3-9]* > /leaked",
+    "out of its root and up": "mkdir -p /r; busybox chroot /r /bin/sh -c 'cd ../../../../../..; "
+    "cat .{out}/etc/passwd' > /leaked; cd /; busybox chroot . cat ../..{out}/etc/passwd > /leaked",
+    "a setting of the kernel": "echo overlaylab > /proc/sys/kernel/domainname",
+    "a request to the kernel": "echo h > /proc/sysrq-trigger",
+    "the first process of its namespace": "kill -KILL 1; kill -TERM 1; echo x > /proc/1/mem",
 }
 
 #: Lines with COPY; the image has ``/link``, which leads to ``{out}``, and so has the context.
@@ -65,6 +73,32 @@ COPY = {
     "to a link, with an owner": "COPY --chown=1:1 f /link/etc/passwd",
     "a working directory that is a link": "WORKDIR /link/etc\nCOPY f passwd",
     "a file from the net": "ADD http://127.0.0.1:1/x /leaked",
+}
+
+#: Lines with mounts and with what else BuildKit has; the same links are there.
+MORE = {
+    "a mount at a link": "RUN --mount=type=cache,target=/link/etc touch /link/etc/passwd",
+    "a mount above the image": "RUN --mount=type=tmpfs,target=../../..{out}/etc rm -rf {out}/etc",
+    "a mount through processes": "RUN --mount=type=cache,target=/proc/1/root{out}/etc true",
+    "a bind of a link": "RUN --mount=source=link/etc,target=/x cat /x/passwd > /leaked",
+    "a bind above the context": "RUN --mount=source=../out/etc,target=/x cat /x/passwd > /leaked",
+    "a bind of a link of an image": "RUN --mount=from=base,source=/link/etc,target=/x,rw "
+    "cat /x/passwd > /leaked; rm -rf /x/*",
+    "a bind, written through a link": "RUN --mount=target=/c,rw cd /c/link && echo x > etc/passwd",
+    "a cache filled from a link": "RUN --mount=type=cache,from=base,source=/link/etc,target=/x "
+    "cat /x/passwd > /leaked",
+    "a cache with the name of a place": "RUN --mount=type=cache,id=../../..{out},target=/x "
+    "cat /x/etc/passwd > /leaked; rm -rf /x/etc",
+    "a secret at a link": "RUN --mount=type=secret,id=s,target=/link/etc/passwd true",
+    "parents through a link": "COPY --parents link/etc/passwd /leaked/",
+    "parents after a link": "COPY --parents link/./etc/passwd /leaked/",
+    "parents with everything": "COPY --parents ** /leaked/",
+    "a linked copy to a link": "COPY --link f /link/etc/passwd",
+    "a document to a link": "COPY <<EOF /link/etc/passwd\nx\nEOF",
+    "a document with a name of a place": "COPY <<{out}/etc/passwd /x/\nx\n{out}/etc/passwd",
+    "a working directory through processes": "WORKDIR /proc/1/root{out}/etc\nRUN rm -f passwd",
+    "owners from a link": "RUN ln -sf {out}/etc/passwd /etc/passwd\nCOPY --chown=x f /leaked",
+    "a trigger": "ONBUILD RUN rm -rf {out}",
 }
 
 Member = tuple[str, bytes, str]
@@ -181,6 +215,53 @@ def test_a_copy_takes_and_brings_nothing(
     changed_or_leaked(builder, out, base, filled(lines, {"out": out}), context)
 
 
+@pytest.mark.parametrize("lines", MORE.values(), ids=MORE.keys())
+def test_a_mount_shows_and_brings_nothing(
+    builder: Lab, base: Image, out: Path, context: Path, lines: str
+):
+    changed_or_leaked(builder, out, base, filled(lines, {"out": out}), context)
+
+
+def test_an_ignore_file_is_a_file_of_the_context(
+    builder: Lab, base: Image, out: Path, context: Path
+):
+    """A link in its place is not followed, and what is too long is a sentence at once."""
+    (context / ".dockerignore").symlink_to(out / "etc/passwd")
+    built = build(builder, "FROM base\nCOPY . /all", context, images={"base": base})
+    assert {"all/f", "all/d/etc/passwd"} <= {path for path, _ in built.layers[0].walk()}
+    (context / ".dockerignore").unlink()
+    (context / ".dockerignore").write_text("*a" * (1 << 20))
+    begin = time.monotonic()
+    with pytest.raises(BadDockerfile, match=r"\.dockerignore is larger than 1 MiB"):
+        build(builder, "FROM base\nCOPY . /all", context, images={"base": base})
+    (context / ".dockerignore").write_text(f"{'*a' * 500}b\n" * 1000)
+    (context / ("a" * 250)).write_text("x")
+    build(builder, "FROM base\nCOPY . /all", context, images={"base": base})
+    assert time.monotonic() - begin < 60
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        ("ONBUILD ONBUILD RUN x", "one other instruction"),
+        ("ONBUILD " * 200 + "RUN x", "one other instruction"),
+        ("CMD " + "[" * 100_000, ""),
+        ("ENV A=" + "${A:-" * 10_000 + "x" + "}" * 10_000, "in one another"),
+        ("ENV " + "A" * 70_000 + "=$A" * 3, ""),
+        ("EXPOSE 0-65535\n" * 20, ""),
+    ],
+    ids=["onbuild", "many onbuild", "brackets", "braces", "a long name", "ports"],
+)
+def test_what_is_too_deep_or_too_long_is_a_sentence(
+    builder: Lab, base: Image, lines: str, why: str
+):
+    begin = time.monotonic()
+    refused = pytest.raises(BadDockerfile, match=why) if why else contextlib.nullcontext()
+    with refused:
+        build(builder, f"FROM base\n{lines}", images={"base": base})
+    assert time.monotonic() - begin < 20
+
+
 @pytest.mark.parametrize("members", ADD.values(), ids=ADD.keys())
 @pytest.mark.parametrize("place", ["/", "/added/", "/link/"])
 def test_an_archive_writes_nothing(
@@ -208,4 +289,4 @@ def test_an_honest_one_goes_through(builder: Lab, base: Image, context: Path):
 
 
 def test_there_are_enough_of_them():
-    assert len(RUN) + len(COPY) + len(ADD) >= 40
+    assert len(RUN) + len(COPY) + len(MORE) + len(ADD) >= 60

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 #: How many sets of states a machine remembers; then it forgets them all.
 _REMEMBERED = 10_000
 #: Characters of one pattern, and patterns of one .dockerignore.
-_LONGEST, _MOST = 4096, 10_000
+_LONGEST, _MOST = 1024, 10_000
 
 #: Is this character meant?
 Test = Callable[[str], bool]
@@ -26,6 +26,7 @@ class Machine:
         self._moves: list[list[tuple[Test, int]]] = [[]]
         self._skips: list[list[int]] = [[]]
         self._known: dict[tuple[frozenset[int], str], frozenset[int]] = {}
+        self._repeated: object = None  # what was added last, if once more it says nothing new
 
     @property
     def _last(self) -> int:
@@ -40,15 +41,22 @@ class Machine:
         """Then one character."""
         before = self._last
         self._moves[before].append((test, self._state()))
+        self._repeated = None
 
     def any_number(self, test: Test) -> None:
         """Then any number of characters."""
+        if self._repeated is test:
+            return
+        self._repeated = test
         self._moves[self._last].append((test, self._last))
         before = self._last
         self._skips[before].append(self._state())
 
     def any_directories(self) -> None:
         """Then nothing, or anything that ends with a slash."""
+        if self._repeated == "directories":
+            return
+        self._repeated = "directories"
         start, inside = self._last, self._state()
         end = self._state()
         self._skips[start] += [inside, end]
@@ -183,6 +191,8 @@ def shell_pattern(pattern: str, *, reverse: bool = False) -> Machine:
     Raises:
         ValueError: it is no pattern.
     """
+    if len(pattern) > _LONGEST:
+        raise ValueError("a pattern is too long")
     pieces: list[str] = []
     found = iter(pattern)
     for c in found:

@@ -39,7 +39,7 @@ def expand(
     Raises:
         ValueError: it is not understood, or becomes too long.
     """
-    return _Reader(text, variables, escape, quotes, longest).word("")[0]
+    return _Reader(text, variables, escape, quotes, longest).word("")
 
 
 def split(text: str, variables: Mapping[str, str], escape: str = "\\") -> list[str]:
@@ -48,7 +48,9 @@ def split(text: str, variables: Mapping[str, str], escape: str = "\\") -> list[s
     Raises:
         ValueError: as for :func:`expand`.
     """
-    return _Reader(text, variables, escape, True, LONGEST).word("")[1]
+    found = _Words()
+    _Reader(text, variables, escape, True, LONGEST).word("", words=found)
+    return found.end()
 
 
 class _Words:
@@ -58,17 +60,17 @@ class _Words:
         self.done: list[str] = []
         self._now = ""
 
-    def add(self, text: str) -> None:
-        """Add what may have blanks, which end a word."""
+    def add(self, text: str, quoted: bool) -> None:
+        """Add what may have blanks, which end a word unless they are quoted."""
+        if quoted:
+            self._now += text
+            return
         for c in text:
             if not c.isspace():
                 self._now += c
             elif self._now:
                 self.done.append(self._now)
                 self._now = ""
-
-    def add_quoted(self, text: str) -> None:
-        self._now += text
 
     def end(self) -> list[str]:
         return self.done + ([self._now] if self._now else [])
@@ -93,40 +95,41 @@ class _Reader:
         self._at += 1
         return self._text[self._at - 1 : self._at]
 
-    def word(self, stop: str, *, raw: bool = False) -> tuple[str, list[str]]:
-        """All up to the character `stop`, or to the end; as one word, and as several.
+    def word(self, stop: str, *, raw: bool = False, words: _Words | None = None) -> str:
+        """All up to the character `stop`, or to the end, as one word.
 
         Args:
             stop: ``""`` for the end.
             raw: escapes stay: it is a pattern.
+            words: gets it as several, split at blanks.
         """
         found: list[str] = []
-        words = _Words()
         length = 0
         while c := self._peek():
             if c == stop:
                 self._at += 1
-                return "".join(found), words.end()
+                return "".join(found)
+            quoted = False
             if c == "$":
                 piece = self._variable()
-                words.add(piece)
             elif c in "'\"" and self._quotes:
                 piece = self._single() if c == "'" else self._double(raw)
-                words.add_quoted(piece)
+                quoted = True
             elif c == self._escape:
                 self._at += 1
                 piece = (c if raw else "") + self._next()
-                words.add_quoted(piece)
+                quoted = True
             else:
                 piece = self._next()
-                words.add(piece)
             found.append(piece)
+            if words is not None:
+                words.add(piece, quoted)
             length += len(piece)
             if length > self._longest:
                 raise ValueError(f"a value becomes longer than {self._longest:,} characters")
         if stop:
             raise ValueError(f"a {stop} is missing")
-        return "".join(found), words.end()
+        return "".join(found)
 
     def _single(self) -> str:
         end = self._text.find("'", self._at + 1)
@@ -195,14 +198,14 @@ class _Reader:
         if operator == "/":
             every = self._peek() == "/"
             self._at += every
-            pattern, new = self.word("/", raw=True)[0], self.word("}", raw=True)[0]
+            pattern, new = self.word("/", raw=True), self.word("}", raw=True)
             return "" if value is None else _replaced(value, pattern, new, every)
         colon = operator == ":"
         if colon:
             operator = self._next()
         if operator not in ("-", "+", "?", "#", "%") or (colon and operator in "#%"):
             raise ValueError(f"${{{name}{':' * colon}{operator} is not understood")
-        word = self.word("}", raw=operator in "#%")[0]
+        word = self.word("}", raw=operator in "#%")
         missing = value is None or (colon and not value)
         if operator == "-":
             return word if value is None or missing else value
