@@ -234,7 +234,7 @@ def test_an_ignore_file_is_a_file_of_the_context(
     begin = time.monotonic()
     with pytest.raises(BadDockerfile, match=r"\.dockerignore is larger than 1 MiB"):
         build(builder, "FROM base\nCOPY . /all", context, images={"base": base})
-    (context / ".dockerignore").write_text(f"{'*a' * 500}b\n" * 1000)
+    (context / ".dockerignore").write_text(f"{'*a' * 500}b\n" * 50)
     (context / ("a" * 250)).write_text("x")
     build(builder, "FROM base\nCOPY . /all", context, images={"base": base})
     assert time.monotonic() - begin < 60
