@@ -167,7 +167,7 @@ def maintainer(stage: Stage, one: Instruction) -> str:
 
 def healthcheck(stage: Stage, one: Instruction) -> str:
     """HEALTHCHECK CMD …, or NONE."""
-    kind, *rest = one.value.split(maxsplit=1)
+    kind, *rest = one.value.split(maxsplit=1) or [""]
     flags = one.flags(("interval", "timeout", "start-period", "start-interval", "retries"))
     if kind.upper() == "NONE":
         if rest:

@@ -114,6 +114,9 @@ class Copying:
         """Make a directory, and those above it, as BuildKit makes them: all alike."""
         missing = []
         while not place.is_dir():
+            if os.path.lexists(place):
+                inner = place.relative_to(self.root)
+                raise NotADirectoryError(f"/{inner} of the image is no directory")
             missing.append(place)
             place = place.parent
         for one in reversed(missing):
