@@ -1,0 +1,3 @@
+FROM corpus/base
+RUN mkdir /d && touch /d/a /d/b
+ADD marks.tar /

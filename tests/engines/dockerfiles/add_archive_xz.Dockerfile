@@ -1,0 +1,2 @@
+FROM corpus/base
+ADD t.tar.xz /xz/

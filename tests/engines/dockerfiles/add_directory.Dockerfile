@@ -1,0 +1,3 @@
+FROM corpus/base
+ADD src /s/
+ADD a.txt b.txt /t/

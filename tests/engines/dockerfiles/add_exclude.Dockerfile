@@ -1,0 +1,2 @@
+FROM corpus/base
+ADD --exclude=*.py src /s/

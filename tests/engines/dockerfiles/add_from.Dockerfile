@@ -1,0 +1,2 @@
+FROM corpus/base
+ADD --from=corpus/other /usr/share/note /x

@@ -1,0 +1,2 @@
+FROM corpus/base
+ADD --link t.tar.gz /t/

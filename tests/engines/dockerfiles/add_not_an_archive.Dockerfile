@@ -1,0 +1,3 @@
+FROM corpus/base
+ADD notatar.tar /
+ADD a.txt.gz /

@@ -1,0 +1,2 @@
+FROM corpus/base
+ADD --unpack=false t.tar /t/

@@ -1,0 +1,2 @@
+FROM corpus/base
+ADD https://example.invalid/x /x

@@ -1,0 +1,3 @@
+FROM corpus/other
+ARG FROM_OTHER=arg
+RUN echo $FROM_OTHER > /o

@@ -1,0 +1,3 @@
+FROM corpus/base
+ARG TARGETSTAGE
+RUN echo "[$TARGETSTAGE]" > /o

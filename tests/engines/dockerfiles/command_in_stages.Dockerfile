@@ -1,0 +1,4 @@
+FROM corpus/other AS one
+CMD ["one"]
+FROM one
+ENTRYPOINT ["two"]

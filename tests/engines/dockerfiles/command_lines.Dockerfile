@@ -1,0 +1,4 @@
+FROM corpus/base
+CMD ["echo", \
+     "two" \
+    ]

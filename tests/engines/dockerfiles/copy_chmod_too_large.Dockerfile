@@ -1,0 +1,2 @@
+FROM corpus/base
+COPY --chmod=77777 a.txt /a

@@ -1,0 +1,5 @@
+FROM corpus/base
+COPY src /app
+COPY src /app2/
+COPY src/ sub
+COPY src/. /app3

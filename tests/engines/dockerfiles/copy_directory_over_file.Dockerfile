@@ -1,0 +1,3 @@
+FROM corpus/base
+RUN echo file > /src
+COPY src /src

@@ -1,0 +1,3 @@
+FROM corpus/base
+RUN mkdir /app && echo file > /app/sub
+COPY src /app

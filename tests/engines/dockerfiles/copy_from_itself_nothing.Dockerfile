@@ -1,0 +1,3 @@
+FROM corpus/base AS s
+FROM corpus/base
+COPY --from=s /nothing /o

@@ -1,0 +1,4 @@
+FROM scratch AS files
+COPY a.txt /f/a
+FROM corpus/base
+COPY --from=files / /all/

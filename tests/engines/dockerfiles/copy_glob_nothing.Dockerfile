@@ -1,0 +1,3 @@
+FROM corpus/base
+COPY *.nothing /x/
+COPY a.txt *.nothing /x/

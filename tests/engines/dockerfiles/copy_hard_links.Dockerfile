@@ -1,0 +1,3 @@
+FROM corpus/base
+COPY hard /h/
+COPY hard/one hard/two /i/

@@ -1,0 +1,3 @@
+FROM corpus/base
+RUN echo file > /f
+COPY a.txt /f/a

@@ -1,0 +1,3 @@
+FROM corpus/base
+ENV D=/opt F=a.txt
+COPY ["$F", "b.txt", "$D/"]

@@ -1,0 +1,2 @@
+FROM corpus/base
+COPY --link --chown=root a.txt /a

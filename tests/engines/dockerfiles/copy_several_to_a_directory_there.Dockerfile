@@ -1,0 +1,3 @@
+FROM corpus/base
+RUN mkdir /d
+COPY a.txt app.sh /d

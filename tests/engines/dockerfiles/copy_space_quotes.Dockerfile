@@ -1,0 +1,2 @@
+FROM corpus/base
+COPY "with space.txt" /q

@@ -1,0 +1,3 @@
+FROM corpus/base
+COPY a.txt /a
+COPY a.txt /a

@@ -1,0 +1,2 @@
+FROM corpus/base
+COPY --magic a.txt /a

@@ -1,0 +1,3 @@
+FROM corpus/base
+CMD ["a"]
+ENTRYPOINT ["/bin/echo"]

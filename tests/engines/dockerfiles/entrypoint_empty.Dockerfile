@@ -1,0 +1,4 @@
+FROM corpus/base
+ENTRYPOINT ["/bin/sh"]
+ENTRYPOINT []
+CMD []

@@ -1,0 +1,2 @@
+FROM corpus/other
+ENTRYPOINT ["/bin/echo"]

@@ -1,0 +1,3 @@
+FROM corpus/base
+ENTRYPOINT exec "top"   -b
+CMD echo $HOME && ls

@@ -1,0 +1,2 @@
+FROM corpus/base
+ENV A="${Q:?must be set}"

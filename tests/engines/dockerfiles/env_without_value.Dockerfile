@@ -1,0 +1,2 @@
+FROM corpus/base
+ENV A=1 B

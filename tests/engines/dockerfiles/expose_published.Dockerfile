@@ -1,0 +1,2 @@
+FROM corpus/base
+EXPOSE 8080:80

@@ -1,0 +1,2 @@
+ARG NONE
+FROM $NONE

@@ -1,0 +1,2 @@
+FROM corpus/other
+RUN cat /usr/share/note > /o

@@ -1,0 +1,2 @@
+FROM --platform=linux/amd64 corpus/base
+RUN echo x > /o

@@ -1,0 +1,1 @@
+FROM corpus-image-that-nobody-has

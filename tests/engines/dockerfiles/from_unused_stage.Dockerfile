@@ -1,0 +1,4 @@
+FROM corpus/base AS unused
+RUN exit 1
+FROM corpus/base
+RUN echo x > /o

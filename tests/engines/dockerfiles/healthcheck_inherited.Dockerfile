@@ -1,0 +1,2 @@
+FROM corpus/other
+LABEL a=b

@@ -1,0 +1,2 @@
+FROM corpus/base
+HEALTHCHECK --interval=5s

@@ -1,0 +1,2 @@
+FROM corpus/base
+RUN echo "a << b" > /o; echo $((1<<3)) >> /o

@@ -1,0 +1,5 @@
+FROM corpus/base
+SHELL ["/bin/sh", "-ec"]
+RUN <<EOF
+echo $- > /o
+EOF

@@ -1,0 +1,3 @@
+FROM corpus/base
+RUN <<EOF
+echo x > /o

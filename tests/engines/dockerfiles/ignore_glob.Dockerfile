@@ -1,0 +1,2 @@
+FROM corpus/base
+COPY *.env src/*.py /e/

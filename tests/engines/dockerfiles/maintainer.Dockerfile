@@ -1,0 +1,2 @@
+FROM corpus/base
+MAINTAINER Some Body <some@body.example>

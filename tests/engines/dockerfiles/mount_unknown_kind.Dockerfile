@@ -1,0 +1,2 @@
+FROM corpus/base
+RUN --mount=type=magic,target=/x echo x > /o

@@ -1,0 +1,2 @@
+FROM corpus/base
+RUN --mount=type=cache echo x > /o

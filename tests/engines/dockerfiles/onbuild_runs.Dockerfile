@@ -1,0 +1,2 @@
+FROM corpus/parent
+RUN ls / > /o

@@ -1,0 +1,3 @@
+FROM corpus/base
+RUN echo a > /o && \
+  # the end

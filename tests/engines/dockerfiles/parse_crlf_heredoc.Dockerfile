@@ -1,0 +1,4 @@
+FROM corpus/base
+COPY <<EOF /o
+line
+EOF

@@ -1,0 +1,3 @@
+# magic=yes
+FROM corpus/base
+RUN echo x > /o

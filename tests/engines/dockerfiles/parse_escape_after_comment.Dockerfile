@@ -1,0 +1,5 @@
+# only a comment
+# escape=`
+FROM corpus/base
+RUN echo a \
+ > /o

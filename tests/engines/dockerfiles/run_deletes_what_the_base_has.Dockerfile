@@ -1,0 +1,2 @@
+FROM corpus/base
+RUN rm /etc/group && rm -r /home

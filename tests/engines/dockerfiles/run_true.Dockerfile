@@ -1,0 +1,3 @@
+FROM corpus/base
+RUN true
+RUN echo x > /o

@@ -1,0 +1,3 @@
+FROM corpus/base
+USER stranger
+RUN id

@@ -1,0 +1,2 @@
+FROM corpus/base
+USER stranger

@@ -1,0 +1,6 @@
+FROM corpus/base
+VOLUME ["/a", "/b"]
+VOLUME /c /d
+ENV V=/v
+VOLUME $V/w
+VOLUME /c

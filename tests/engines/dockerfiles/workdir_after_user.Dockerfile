@@ -1,0 +1,4 @@
+FROM corpus/base
+USER app
+WORKDIR /w/x
+RUN pwd > ~/o

@@ -1,0 +1,5 @@
+FROM corpus/base
+WORKDIR /tmp
+RUN pwd > /o
+WORKDIR /new
+WORKDIR /new

@@ -1,0 +1,3 @@
+FROM corpus/base
+RUN echo x > /f
+WORKDIR /f

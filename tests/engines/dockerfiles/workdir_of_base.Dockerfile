@@ -1,0 +1,3 @@
+FROM corpus/other
+WORKDIR sub
+RUN pwd > o

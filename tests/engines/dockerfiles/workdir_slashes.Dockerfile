@@ -1,0 +1,3 @@
+FROM corpus/base
+WORKDIR /a//b/../c/
+RUN pwd > o
