@@ -5,6 +5,7 @@ from .cheatsheet import cheat_sheet
 from .demos import container, filesystems, machine, pages, stacks, workdir
 from .demos.filesystems import Disk, layer_elsewhere, mount_again, shared_bytes
 from .demos.growth import Growth
+from .demos.recorded import recorded
 from .demos.show import devices, identity, refusal, same, yes_or_no
 from .demos.store import engine_store
 from .demos.unprivileged import unprivileged
@@ -36,6 +37,7 @@ __all__ = [
     "pages",
     "quiz",
     "record",
+    "recorded",
     "refusal",
     "same",
     "shared_bytes",
