@@ -6,6 +6,7 @@ import functools
 import os
 import platform
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -50,7 +51,8 @@ def _impossible(config: pytest.Config) -> tuple[str, ...]:
         return ("kernel-only", "root-only", *(() if fenced else ("fence",)))
     if rootless or os.getuid() != 0:
         return ("root-only", *_newer_kernels())
-    return _newer_kernels() if _disks() else ("disk-only", *_newer_kernels())
+    lacking = {"disk-only": not _disks(), "erofs-only": not _erofs()}
+    return (*(tag for tag, is_so in lacking.items() if is_so), *_newer_kernels())
 
 
 #: What a cell with such a tag needs of the kernel: data-only layers; lowerdir+, and its own words.
@@ -94,6 +96,13 @@ def _disks() -> bool:
     return ran.returncode == 0 or bool(os.environ.get("CI"))
 
 
+def _erofs() -> bool:
+    """Can a lesson mount an erofs filesystem? In CI it can where the kernel has one."""
+    from overlaylab.course.practice.needs import knows_erofs
+
+    return knows_erofs() and bool(shutil.which("mkfs.erofs") or os.environ.get("CI"))
+
+
 def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
@@ -113,6 +122,6 @@ def pytest_terminal_summary(
         f"notebooks ({backend}): {counts['compared']} code cells compared "
         f"({counts['compared'] / counts.total():.1%}), {counts['run']} run without comparing, "
         f"{counts['kernel-only']} left out as kernel-only, {counts['root-only']} as root-only, "
-        f"{counts['disk-only']} as disk-only, "
+        f"{counts['disk-only']} as disk-only, {counts['erofs-only']} as erofs-only, "
         f"{sum(counts[tag] for tag in (*_LINUX, 'fence'))} for want of a newer kernel"
     )

@@ -3,11 +3,11 @@
 from ..jupyter import explore, timeline
 from .cheatsheet import cheat_sheet
 from .demos import container, filesystems, machine, pages, stacks, workdir
-from .demos.filesystems import Disk, layer_elsewhere, mount_again, shared_bytes
+from .demos.filesystems import Disk, erofs_layer, layer_elsewhere, mount_again, shared_bytes
 from .demos.growth import Growth
 from .demos.recorded import recorded
 from .demos.show import devices, identity, refusal, same, yes_or_no
-from .demos.store import engine_store
+from .demos.store import engine_store, snapshot_store
 from .demos.unprivileged import unprivileged
 from .own import OwnOverlay
 from .own import solution as own_solution
@@ -26,6 +26,7 @@ __all__ = [
     "container",
     "devices",
     "engine_store",
+    "erofs_layer",
     "exercise",
     "explore",
     "filesystems",
@@ -41,6 +42,7 @@ __all__ = [
     "refusal",
     "same",
     "shared_bytes",
+    "snapshot_store",
     "stacks",
     "timeline",
     "unprivileged",

@@ -12,6 +12,7 @@ from overlaylab import Image, Lab
 from overlaylab.course import (
     Disk,
     devices,
+    erofs_layer,
     identity,
     layer_elsewhere,
     mount_again,
@@ -19,6 +20,7 @@ from overlaylab.course import (
     shared_bytes,
     unprivileged,
 )
+from overlaylab.course.practice.needs import missing
 from overlaylab.errors import BadName, MountRefused, OverlaylabError
 
 from ..helpers import change, eventually, mount_table
@@ -174,3 +176,33 @@ def test_a_refusal_is_an_errno_or_a_sentence(lab: Lab, directory: Path):
     assert refusal(lambda: lab.layer("a/b")).startswith("'a/b' cannot be the name of a layer")
     assert refusal(lambda: Image.load(directory / "gone")) != "not refused"
     assert refusal(lambda: None) == "not refused"
+
+
+def test_a_layer_in_one_file_is_seen_as_before_and_cannot_be_changed(directory: Path):
+    if missing("erofs"):
+        pytest.skip(f"this machine lacks {missing('erofs')}")
+    before = mount_table()
+    with Lab("test", backend="kernel", scratch=directory) as lab:
+        base = lab.layer("base", {"etc/motd": "base\n", "gone": "1\n"})
+        web = lab.mount("web", lower=[base])
+        web.sh("rm gone; rm -r etc; mkdir etc; echo new > etc/new")
+        sealed = erofs_layer(lab, web.commit("top"))
+        assert refusal(lambda: (sealed.path / "etc/new").write_text("x")).startswith("EROFS")
+        again = lab.mount("again", lower=[sealed, base])
+        assert sorted(os.listdir(again.merged)) == ["etc"]
+        assert os.listdir(again.merged / "etc") == ["new"]
+        with pytest.raises(BadName, match="has a filesystem 'top-erofs' already"):
+            erofs_layer(lab, lab.layers["top"])
+    assert eventually(lambda: loops(directory) == [])
+    assert mount_table() == before
+
+
+def test_the_same_layer_is_the_same_file(directory: Path):
+    if missing("erofs"):
+        pytest.skip(f"this machine lacks {missing('erofs')}")
+    files = []
+    for name in ("one", "other"):
+        with Lab(name, backend="kernel", scratch=directory) as lab:
+            sealed = erofs_layer(lab, lab.layer("base", {"etc/motd": "base\n"}))
+            files.append((sealed.path.parent / "base.erofs").read_bytes())
+    assert files[0] == files[1]

@@ -69,15 +69,16 @@ def test_only_cells_about_this_machine_go_uncompared() -> None:
 #: The tag of a cell that not every machine can run → what it needs.
 NEEDS = {
     **{"kernel-only": "mount", "root-only": "root", "disk-only": "disk"},
+    "erofs-only": "erofs",
     **{tag: tag for tag in ("fence", "linux-6.5", "linux-6.8")},
 }
 
 
 def needs_of(tags: Sequence[str]) -> set[str]:
-    """What a cell with these tags needs; who has a disk is root, and root mounts."""
+    """What a cell with these tags needs; who has a disk or erofs is root, and root mounts."""
     found = {NEEDS[tag] for tag in tags if tag in NEEDS}
-    found -= {"root"} if "disk" in found else set()
-    return found - ({"mount"} if found & {"disk", "root"} else set())
+    found -= {"root"} if found & {"disk", "erofs"} else set()
+    return found - ({"mount"} if found & {"disk", "erofs", "root"} else set())
 
 
 @each_notebook

@@ -8,6 +8,7 @@ import struct
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
+from uuid import UUID
 
 from ...errors import BadName, OverlaylabError
 from ...lab import Lab
@@ -104,12 +105,37 @@ class Disk:
         return self.written() - before
 
 
+def erofs_layer(lab: Lab, layer: Layer) -> Layer:
+    """A layer as one file with an erofs filesystem in it, mounted; nobody can write to it.
+
+    The file is the layer's name with ``.erofs``, in the directory above :attr:`.Layer.path`.
+
+    Args:
+        lab: with whose end it goes.
+        layer: what to put into it, marks and all.
+
+    Raises:
+        BadName: the lab has it already.
+        OverlaylabError: there is no mkfs.erofs, or the kernel does not mount it.
+    """
+    path = _place(lab, f"{layer.name}-erofs")
+    image = path.with_name(f"{layer.name}.erofs")
+    # One time and one name, so that the same layer is the same file.
+    _run("mkfs.erofs", "--quiet", "-T0", f"-U{UUID(int=0)}", str(image), str(layer.path))
+    _run("mount", "-t", "erofs", "-o", "loop,ro,nosuid,nodev", str(image), str(path))
+    return Layer(path, f"{layer.name}-erofs")
+
+
+#: Program → Debian's package with it.
+_PACKAGES = {"mkfs.xfs": "xfsprogs", "mkfs.erofs": "erofs-utils", "mount": "mount"}
+
+
 def _run(*command: str) -> None:
     program = find_program(command[0])
     if program is None:
         raise OverlaylabError(
-            f"There is no {command[0]} here, which makes the disk of this lesson: install it "
-            "(apt-get install xfsprogs), or leave these cells out."
+            f"There is no {command[0]} here, which this lesson needs: install it "
+            f"(apt-get install {_PACKAGES[command[0]]}), or leave these cells out."
         )
     done = subprocess.run([program, *command[1:]], capture_output=True, text=True, check=False)
     if done.returncode:

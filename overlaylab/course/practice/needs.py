@@ -7,6 +7,7 @@ import platform
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from IPython import get_ipython
@@ -33,6 +34,17 @@ def _disk() -> bool:
     return _root() and bool(shutil.which("mkfs.xfs")) and os.path.exists("/dev/loop-control")
 
 
+def _erofs() -> bool:
+    there = shutil.which("mkfs.erofs") and os.path.exists("/dev/loop-control")
+    return _root() and bool(there) and knows_erofs()
+
+
+def knows_erofs() -> bool:
+    """Has this kernel erofs, built in, loaded, or as a module that a mount would load?"""
+    module = Path("/lib/modules", platform.release(), "kernel/fs/erofs")
+    return "\terofs\n" in Path("/proc/filesystems").read_text() or module.is_dir()
+
+
 def _newer(major: int, minor: int) -> Callable[[], bool]:
     def is_there() -> bool:
         found = re.match(r"(\d+)\.(\d+)", platform.release())
@@ -47,6 +59,7 @@ NEEDS: Mapping[str, tuple[str, Callable[[], bool]]] = {
     "fence": ("a fence for its scripts, which Linux has since 5.13", _fence),
     "root": ("a real mount by the machine's root", _root),
     "disk": ("a disk of its own, mounted by the machine's root", _disk),
+    "erofs": ("an erofs filesystem (mkfs.erofs), mounted by the machine's root", _erofs),
     "linux-6.5": ("Linux 6.5", _newer(6, 5)),
     "linux-6.8": ("Linux 6.8", _newer(6, 8)),
 }
