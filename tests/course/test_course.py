@@ -17,8 +17,8 @@ GLOSSARY = NOTEBOOKS / "GLOSSARY.md"
 PAGES = [ROOT / "README.md", MAP, GLOSSARY]
 
 #: What needs real mounts, and what needs root besides; all else is shown on every backend.
-KERNEL = {f"F{number}" for number in (16, 17, 27, 29, 31, 32, 34, 35, 36, 37, 51, 52, 53)}
-ROOT_ONLY = {f"F{number}" for number in (13, 18, 30, 38, 39)}
+KERNEL = {f"F{number}" for number in (16, 17, 27, 29, 31, 32, 34, 35, 36, 37, 51, 52, 53, 56)}
+ROOT_ONLY = {f"F{number}" for number in (13, 18, 30, 38, 39, 62)}
 
 EVERY = [fact for facts in FACTS.values() for fact in facts]
 SHOWN = shown(LESSONS)
@@ -37,7 +37,7 @@ def test_the_map_is_up_to_date() -> None:
 
 
 def test_the_map_knows_all_that_the_course_promises() -> None:
-    assert [*(f"F{n:02}" for n in range(1, 54)), *(f"C{n:02}" for n in range(1, 12))] == EVERY
+    assert [*(f"F{n:02}" for n in range(1, 63)), *(f"C{n:02}" for n in range(1, 12))] == EVERY
     assert set(SHOWN) <= set(EVERY)
 
 

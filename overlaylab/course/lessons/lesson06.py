@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ...image import Image
 from ...image.build import Build, base_image, build
 from ...image.model import ImageLayer
 from ...lab import Lab
+from ..demos.recorded import Recording
 from ..practice.contents import Outcome
 from ..practice.image_exercises import ImageTask
 
@@ -54,6 +55,29 @@ def _lines_added(web: Build, base: Image) -> str:
     return {3: "a", 4: "b", 6: "c"}.get(added, f"{added} layers")
 
 
+def _builders(today: Recording) -> str:
+    added = len(today.outputs[-1].split()) - 1
+    return {2: "a", 4: "b", 6: "c"}.get(added, f"{added} layers")
+
+
+def _dates(twice: Recording) -> str:
+    one, other = (line.split() for line in twice.outputs[3].splitlines())
+    same = tuple(first == second for first, second in zip(one, other, strict=True))
+    known: dict[tuple[bool, ...], str] = {
+        (True, False, False): "a",
+        (True, True, False): "b",
+        (True, True, True): "c",
+    }
+    return known.get(same, f"{sum(same)} of them")
+
+
+def _link(stored: Mapping[str, Sequence[str]]) -> str:
+    plain, link = ("usr/opt/tool" in paths for paths in stored.values())
+    return {(True, True): "a", (False, False): "b", (True, False): "c"}.get(
+        (plain, link), "the other way round"
+    )
+
+
 def _marks(tarred: ImageLayer) -> str:
     entries = list(tarred.entries())
     if any(os.path.basename(entry.path).startswith(".wh.") for entry in entries):
@@ -92,10 +116,13 @@ def _edited(again: Build) -> str:
 
 OUTCOMES: Mapping[str, Outcome] = {
     "layers": _lines_added,
+    "builders": _builders,
     "tar": _marks,
     "kernel": _kernel,
     "twice": _twice,
     "edited": _edited,
+    "link": _link,
+    "dates": _dates,
 }
 
 TASKS = [

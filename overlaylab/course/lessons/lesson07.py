@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ...image import Image
+from ...image.build import Build
 from ...lab import Lab
 from ...layer import Layer
 from ..demos.growth import Growth
+from ..demos.recorded import Recording
 from ..practice.contents import Outcome
 from ..practice.image_exercises import ImageTask
 
@@ -74,12 +76,26 @@ def _stored_of_opened(opened: Layer) -> str:
     return {10 * _MIB: "a", 0: "b"}.get(entry.size, f"{entry.size:,} bytes")
 
 
+def _shown(shown: Recording) -> str:
+    size = next(words for command, words in shown.said.items() if "docker images" in command)
+    return {"20MB": "a", "10MB": "b", "30MB": "c"}.get(size.strip(), size.strip())
+
+
+def _cache(fetched: Build) -> str:
+    entries = dict(fetched.layers[0].walk())
+    if "cache" not in entries:
+        return "c"
+    return "a" if "cache/big" in entries else "b"
+
+
 OUTCOMES: Mapping[str, Outcome] = {
     "delete": _after_delete,
     "byte": _one_byte,
     "three": _free,
     "inside": _left,
     "opened": _stored_of_opened,
+    "shown": _shown,
+    "cache": _cache,
 }
 
 TASKS = [

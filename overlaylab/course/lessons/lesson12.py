@@ -88,6 +88,12 @@ def _seen(view: Overlay) -> str:
     return "b" if {"1f", "2c"} & {*os.listdir(view.merged)} else "c"
 
 
+def _changed(sealed: Overlay, result: str) -> str:
+    if not result.startswith("EROFS"):
+        return "a"
+    return "b" if not sealed.changes() else "c"
+
+
 def _without_root(house: Overlay, output: str) -> str:
     there = [line.split() for line in output.splitlines()]
     here = [line.split() for line in repr(house.changes()).splitlines()]
@@ -111,6 +117,7 @@ OUTCOMES: Mapping[str, Outcome] = {
     "fsync": _synced,
     "again": _mounted_again,
     "names": _seen,
+    "erofs": _changed,
     "rootless": _without_root,
     "options": _permitted,
 }

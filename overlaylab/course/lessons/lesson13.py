@@ -45,7 +45,7 @@ def _kernel(bootable: Build, system: Image) -> str:
 
 def _instructions(built: Build) -> str:
     made = sum(step.layer is not None for step in built.steps)
-    return {7: "a", 6: "b", 1: "c", 2: "d"}.get(made, f"{made} layers")
+    return {7: "a", 6: "b", 1: "c", 3: "d"}.get(made, f"{made} layers")
 
 
 def _written(busy: Overlay, base: Layer, app: Layer, before: Sequence[str]) -> str:
