@@ -1,10 +1,14 @@
 """Real peers, private to the test session: used and removed without a trace.
 
-A Docker Engine (:func:`docker`), and the tools that work without one (:func:`peers`).
+Two Docker Engines, for they differ: :func:`docker`, of this machine, which is 20.10 on Debian 12,
+with the classic builder and its own store (overlay2); and :func:`docker_today`, 28.5 or newer,
+with BuildKit and containerd's store. :func:`any_docker` is each of them in turn. The tools that
+work without an engine are :func:`peers`.
 """
 
 import contextlib
 import io
+import json
 import os
 import shutil
 import signal
@@ -16,7 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from glob import glob
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, cast
 
 import pytest
 
@@ -24,6 +28,7 @@ from overlaylab import Overlay
 
 from ..helpers import children, lacking
 from ..rights import REAL_ROOT
+from . import today
 
 _PATH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
 _START_SECONDS = 30
@@ -37,8 +42,11 @@ _STRAYS = (
     "/run/containerd",
     "/run/docker/plugins",
     "/run/docker",
+    "/run/runc",
     "/sys/fs/cgroup/docker",
+    "/sys/fs/cgroup/docker/buildkit",
     "/sys/fs/cgroup/*/docker",
+    "/sys/fs/cgroup/*/docker/buildkit",
 )
 
 # Likewise of skopeo and buildah, which keep notes wherever their storage is.
@@ -112,13 +120,20 @@ def busybox_tar() -> bytes:
 class Docker:
     """A running engine.
 
+    Its paths are those of this process, which also sees its mounts.
+
     Attributes:
+        name: ``"20.10"`` or ``"28.5"``, which stands for all that is newer.
         root: the directory that holds everything it has.
+        data: its data root, which is /var/lib/docker on a user's machine.
         client: the command line of a client that can talk to it.
-        environment: what the client is run with.
+        environment: what the client is run with. In it ``docker`` is that client, so that it
+            serves a program that looks for ``docker``, too.
     """
 
+    name: str
     root: Path
+    data: Path
     client: tuple[str, ...]
     environment: Mapping[str, str]
 
@@ -140,16 +155,57 @@ class Docker:
 @pytest.fixture(scope="session")
 def docker() -> Iterator[Docker]:
     """An engine with one image, ``busybox``; tests without an engine skip (in CI they fail)."""
-    if not REAL_ROOT:
-        no_engine("only root can start one, and not in a user namespace")
     tools = ("dockerd", "containerd", "docker", "busybox")
     missing = [tool for tool in tools if not shutil.which(tool, path=_PATH)]
     if missing:
         no_engine(f"not installed: {', '.join(missing)}")
+    with _private_engine("20.10") as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def docker_today() -> Iterator[Docker]:
+    """The same of Docker 28.5 or newer, whatever Debian's unstable suite has."""
+    if not shutil.which("busybox", path=_PATH):
+        no_engine("not installed: busybox")
+    if not today.is_there(today.PLACE):
+        no_engine(f"{today.PLACE} has none: python -m tests.engines.today makes it")
+    with _private_engine("28.5") as engine:
+        assert int(engine.run("version", "--format={{.Server.Version}}").split(".")[0]) >= 28
+        yield engine
+
+
+@pytest.fixture(scope="session", params=["20.10", "28.5"])
+def any_docker(request: pytest.FixtureRequest) -> Docker:
+    """Each of the two engines."""
+    fixture = "docker" if request.param == "20.10" else "docker_today"
+    return cast(Docker, request.getfixturevalue(fixture))
+
+
+_versions: list[str] = []
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say which engines took part: one of them is whatever Debian has today."""
+    for line in _versions:
+        terminalreporter.write_line(line)
+
+
+@contextlib.contextmanager
+def _private_engine(name: str) -> Iterator[Docker]:
+    """An engine in a directory of its own; at the end nothing of it is left."""
+    if not REAL_ROOT:
+        no_engine("only root can start one, and not in a user namespace")
     strays = _strays(_STRAYS)
     root = Path(tempfile.mkdtemp(prefix="ovl-", dir="/var/tmp"))  # short: sockets live in it
+    # What an engine in a mount namespace of its own mounts in a shared mount is seen here, too.
+    subprocess.run(["mount", "--bind", "--make-shared", root, root], check=True)
     try:
-        with _engine(root) as engine:
+        with _engine(name, root) as engine:
+            version = engine.run(
+                "version", "--format={{.Server.Version}}, its client {{.Client.Version}}"
+            )
+            _versions.append(f"engine {name}: Docker {version.strip()}")
             yield engine
     finally:
         left = _processes(root), _mounts(root)
@@ -158,28 +214,34 @@ def docker() -> Iterator[Docker]:
 
 
 @contextlib.contextmanager
-def _engine(root: Path) -> Iterator[Docker]:
+def _engine(name: str, root: Path) -> Iterator[Docker]:
     """Start containerd and dockerd in `root`, and stop them at the end."""
     containerd = root / "containerd"
     (root / "containerd.toml").write_text(
         'version = 2\ndisabled_plugins = ["io.containerd.grpc.v1.cri"]\n'
         f'[plugins."io.containerd.internal.v1.opt"]\npath = "{root}/opt"\n'
     )
+    new = name == "28.5"
     # A configuration of our own, or /etc/docker/daemon.json would be read.
-    (root / "dockerd.json").write_text('{"features": {"containerd-snapshotter": false}}')
-    containerd_command = (
-        f"containerd --config {root}/containerd.toml --address {containerd}.sock "
-        f"--root {containerd} --state {root}/state"
-    )
-    dockerd_command = (
-        f"dockerd --config-file {root}/dockerd.json --containerd {containerd}.sock "
-        f"--data-root {root}/data --exec-root {root}/exec --pidfile {root}/pid "
-        f"--iptables=false --ip6tables=false --bridge=none --storage-driver overlay2 "
-        f"-H unix://{root}/sock"
-    )
-    with _daemon(containerd_command, root), _daemon(dockerd_command, root) as dockerd:
+    features = {"features": {"containerd-snapshotter": new}}
+    (root / "dockerd.json").write_text(json.dumps(features))
+    launcher = [_program(root / "bin/engine", today.launcher(today.PLACE))] if new else []
+    containerd_command = [
+        *("containerd", "--config", f"{root}/containerd.toml", "--address", f"{containerd}.sock"),
+        *("--root", f"{containerd}", "--state", f"{root}/state"),
+    ]
+    dockerd_command = [
+        *("dockerd", "--config-file", f"{root}/dockerd.json", "--containerd", f"{containerd}.sock"),
+        *("--data-root", f"{root}/data", "--exec-root", f"{root}/exec", "--pidfile", f"{root}/pid"),
+        *("--iptables=false", "--ip6tables=false", "--bridge=none", "-H", f"unix://{root}/sock"),
+        *([] if new else ["--storage-driver", "overlay2"]),
+    ]
+    with (
+        _daemon("containerd", [*launcher, *containerd_command], root),
+        _daemon("dockerd", [*launcher, *dockerd_command], root) as dockerd,
+    ):
         try:
-            engine = _connect(root, dockerd)
+            engine = _connect(name, root, dockerd)
             engine.run("import", "-", "busybox", stdin=_busybox())
             engine.run("run", "--rm", "--network=none", "busybox", "true")
         except DockerFailed as error:
@@ -190,13 +252,20 @@ def _engine(root: Path) -> Iterator[Docker]:
             engine.run("rm", "--force", *containers)
 
 
+def _program(path: Path, script: str) -> str:
+    """Write a script that can be run."""
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(script)
+    path.chmod(0o755)
+    return str(path)
+
+
 @contextlib.contextmanager
-def _daemon(command: str, root: Path) -> Iterator[subprocess.Popen[bytes]]:
+def _daemon(name: str, command: list[str], root: Path) -> Iterator[subprocess.Popen[bytes]]:
     """Run `command` in a session of its own (Ctrl-C is for pytest) until the end."""
-    name = command.split()[0]
     with (root / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
-            command.split(),
+            command,
             env={**_environment(root), "PATH": _PATH},
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -215,9 +284,11 @@ def _daemon(command: str, root: Path) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def _environment(root: Path) -> dict[str, str]:
-    """The environment without any setting for another engine."""
+    """The environment with the settings for this engine, and none for another."""
     plain = {key: value for key, value in os.environ.items() if not key.startswith("DOCKER_")}
-    return {**plain, "DOCKER_CONFIG": str(root / "client"), "DOCKER_BUILDKIT": "0"}
+    path = os.pathsep.join([str(root / "bin"), _PATH])
+    ours = {"DOCKER_CONFIG": f"{root}/client", "DOCKER_HOST": f"unix://{root}/sock"}
+    return {**plain, **ours, "PATH": path}
 
 
 def _clients() -> list[str]:
@@ -226,14 +297,21 @@ def _clients() -> list[str]:
     return list(dict.fromkeys(filter(None, found)))
 
 
-def _connect(root: Path, dockerd: subprocess.Popen[bytes]) -> Docker:
+def _connect(name: str, root: Path, dockerd: subprocess.Popen[bytes]) -> Docker:
     """Wait for the engine, and choose the first client that it answers."""
-    environment = _environment(root)
-    engines = [Docker(root, (c, "-H", f"unix://{root}/sock"), environment) for c in _clients()]
+    docker = root / "bin/docker"
+    engine = Docker(name, root, root / "data", (str(docker),), _environment(root))
+    scripts = (
+        [today.launcher(today.PLACE, "docker")]
+        if name == "28.5"
+        # A newer client would look for BuildKit, which this engine is not asked for.
+        else [f'#!/bin/sh\nDOCKER_BUILDKIT=0 exec {client} "$@"\n' for client in _clients()]
+    )
     reason = ""
     end = time.monotonic() + _START_SECONDS
     while time.monotonic() < end and dockerd.poll() is None:
-        for engine in engines:
+        for script in scripts:
+            _program(docker, script)
             try:
                 engine.run("version")
                 return engine
@@ -297,6 +375,7 @@ def _remove(root: Path, strays: set[str]) -> None:
     for child, state in children().items():  # containerd's shims are orphans from the start
         if state == "Z" and "shim" in Path(f"/proc/{child}/comm").read_text():
             os.waitpid(child, 0)
+    subprocess.run(["umount", root], check=True)
     shutil.rmtree(root)
     _remove_strays(_STRAYS, strays)
 

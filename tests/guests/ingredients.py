@@ -17,11 +17,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..debian import unpack
 from ..helpers import ROOT
 
 KEPT = ROOT / "build" / "guests"
-
-_KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 #: Where Debian has which kernel: "newest" is whatever its unstable suite has.
 SUITES = {"5.10": "bullseye", "6.1": "bookworm", "6.12": "trixie", "newest": "sid"}
@@ -72,8 +71,15 @@ def kernel(name: str, mirror: str) -> Kernel:
     place = KEPT / f"linux-{name}"
     if not (place / "unpacked").exists():
         shutil.rmtree(place, ignore_errors=True)
-        place.mkdir(parents=True)
-        _unpack_kernel(place, f"{mirror} {SUITES[name]} main")
+        unpack(
+            place,
+            SUITES[name],
+            "linux-image-cloud-amd64",
+            mirror=mirror,
+            only=r"linux-(image|binary|modules)-\d\S*-cloud-amd64",
+            architecture="amd64",
+        )
+        (place / "unpacked").touch()
     _make_initramfs(_in_order(_modules(place), _MODULES), place / "initramfs")
     image = next(path for path in place.glob("**/vmlinuz*") if path.is_file())
     return Kernel(name, _modules(place).name, image, place / "initramfs")
@@ -82,28 +88,6 @@ def kernel(name: str, mirror: str) -> Kernel:
 def _modules(place: Path) -> Path:
     """The directory with the modules of the kernel unpacked in `place`, called as its release."""
     return next(path for path in place.glob("**/lib/modules/*") if (path / "kernel").is_dir())
-
-
-def _unpack_kernel(place: Path, source: str) -> None:
-    lists = place / "lists"
-    (lists / "partial").mkdir(parents=True)
-    sources = place / "sources.list"
-    sources.write_text(f"deb [signed-by={_KEYRING}] {source}\n")
-    # The machine's own lists of packages are left alone.
-    own = [f"-oDir::Etc::SourceList={sources}", "-oDir::Etc::SourceParts=/dev/null"]
-    own += [f"-oDir::State::Lists={lists}", f"-oDir::Cache={place}", "-oAPT::Sandbox::User="]
-    own += ["-oAPT::Architecture=amd64", "-oDir::State::Status=/dev/null"]
-    _run("apt-get", "-qq", *own, "update")
-    closure = _run("apt-cache", *own, "depends", "--recurse", "linux-image-cloud-amd64")
-    wanted = set(
-        re.findall(r"^(linux-(?:image|binary|modules)-\d\S*-cloud-amd64)$", closure, re.MULTILINE)
-    )
-    _run("apt-get", "-qq", *own, "download", *sorted(wanted), cwd=place)
-    for package in place.glob("*.deb"):
-        _run("dpkg", "-x", package, place)
-        package.unlink()
-    shutil.rmtree(lists)
-    (place / "unpacked").touch()
 
 
 def _make_initramfs(modules: Sequence[Path], target: Path) -> None:
