@@ -17,6 +17,7 @@ import pytest
 from overlaylab import Change, Overlay
 
 from ..helpers import kinds
+from .conftest import Docker
 
 # Layers that delete, replace and make again what is below them, so that the lowers of a
 # container have whiteouts, opaque directories, files over directories and the reverse.
@@ -153,7 +154,7 @@ class Container:
     Attributes:
         docker: runs a docker command.
         id: the container's.
-        lower, upper, merged: what docker inspect says of its storage, the top lower first.
+        lower, upper, merged: its storage, the top lower first.
     """
 
     docker: Callable[..., str]
@@ -175,34 +176,46 @@ class Container:
         return Overlay.attach(lower=self.lower, upper=self.upper, merged=self.merged)
 
 
-def start(docker, image: str) -> Container:
-    run = ("run", "--detach", "--interactive", "--network=none", image, "cat")  # waits for input
+def start(docker: Docker, image: str) -> Container:
+    """Start a container that waits for input.
+
+    Docker's own store says where its directories are. containerd's does not (``Data`` is null);
+    there the options of its mount do, which is on ``DATA-ROOT/rootfs/overlayfs/ID``.
+    """
+    run = ("run", "--detach", "--interactive", "--network=none", image, "cat")
     id = docker.run(*run).strip()
     data = json.loads(docker.run("inspect", "--format", "{{json .GraphDriver.Data}}", id))
-    lower, upper, merged = data["LowerDir"].split(":"), data["UpperDir"], Path(data["MergedDir"])
-    return Container(docker.run, id, lower, upper, merged)
+    if docker.name == "20.10":
+        lower, upper, merged = data["LowerDir"], data["UpperDir"], Path(data["MergedDir"])
+    else:
+        assert data is None
+        merged = docker.data / "rootfs/overlayfs" / id
+        (line,) = (one for one in docker.mounts() if one.split()[4] == str(merged))
+        options = dict(one.split("=", 1) for one in line.split()[-1].split(",") if "=" in one)
+        lower, upper = options["lowerdir"], options["upperdir"]
+    return Container(docker.run, id, lower.split(":"), upper, merged)
 
 
 @pytest.fixture(scope="module")
-def image(docker) -> str:
-    docker.run("build", "--network=none", "--tag=layers", "-", stdin=DOCKERFILE)
+def image(any_docker: Docker) -> str:
+    any_docker.run("build", "--network=none", "--tag=layers", "-", stdin=DOCKERFILE)
     return "layers"
 
 
 @pytest.fixture
-def container(docker, image) -> Iterator[Container]:
+def container(any_docker: Docker, image: str) -> Iterator[Container]:
     """A container in which nothing has happened yet."""
-    container = start(docker, image)
+    container = start(any_docker, image)
     yield container
-    docker.run("rm", "--force", container.id)
+    any_docker.run("rm", "--force", container.id)
 
 
 @pytest.fixture(scope="module")
-def untouched(docker, image) -> Iterator[Path]:
+def untouched(any_docker: Docker, image: str) -> Iterator[Path]:
     """What such a container shows before anything happens in it."""
-    container = start(docker, image)
+    container = start(any_docker, image)
     yield container.merged
-    docker.run("rm", "--force", container.id)
+    any_docker.run("rm", "--force", container.id)
 
 
 def as_docker_diff(changes: Mapping[str, str], before: Path, after: Path) -> dict[str, str]:
@@ -309,9 +322,9 @@ def who_answers(container: Container, path: str) -> list[int]:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
-def test_attach_says_what_docker_diff_says(docker, container, untouched, scenario):
+def test_attach_says_what_docker_diff_says(any_docker, container, untouched, scenario):
     container.sh(scenario.script)
-    before = fingerprint(container.upper), docker.mounts()
+    before = fingerprint(container.upper), any_docker.mounts()
 
     overlay = container.attach()
     changes = kinds(overlay)
@@ -321,7 +334,7 @@ def test_attach_says_what_docker_diff_says(docker, container, untouched, scenari
         if not path.startswith("bin/")  # hundreds of links that no scenario is about
     }
 
-    assert (fingerprint(container.upper), docker.mounts()) == before, "attach touched something"
+    assert (fingerprint(container.upper), any_docker.mounts()) == before, "attach touched something"
     assert changes == {f"srv/{path}": kind for path, kind in scenario.changes.items()}
     assert as_docker_diff(changes, untouched, container.merged) == container.diff()
     assert answers == {path: who_answers(container, path) for path in answers}
@@ -358,13 +371,15 @@ def test_docker_diff_is_silent_about_a_fraction_of_a_second(container, untouched
 def test_the_files_that_docker_adds_for_every_container_are_the_top_lower(container):
     overlay = container.attach()
 
-    assert container.lower[0].endswith("-init/diff")
+    top = {path for path, entry in overlay.lower[0].walk() if entry.kind != "directory"}
+    assert top == {".dockerenv", "dev/console", "etc/hostname", "etc/hosts", "etc/mtab",
+                   "etc/resolv.conf"}  # fmt: skip
     assert overlay.changes() == []
     for path in ("etc/hosts", "etc/resolv.conf", "dev/console"):
         assert overlay.lookup(path).asked[1].role == "answers"
 
 
-def test_the_lowers_have_whiteouts_and_opaque_directories(docker, container):
+def test_the_lowers_have_whiteouts_and_opaque_directories(any_docker, container):
     found = {
         (path, entry.kind, entry.opaque)
         for layer in container.attach().lower
@@ -373,7 +388,7 @@ def test_the_lowers_have_whiteouts_and_opaque_directories(docker, container):
 
     assert {("srv/deleted", "whiteout", False), ("srv/gone", "whiteout", False)} <= found
     if ["Native Overlay Diff", "true"] in json.loads(
-        docker.run("info", "--format", "{{json .DriverStatus}}")
+        any_docker.run("info", "--format", "{{json .DriverStatus}}")
     ):
         assert ("srv/again", "directory", True) in found
 
