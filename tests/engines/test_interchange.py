@@ -157,85 +157,6 @@ def layout(request: pytest.FixtureRequest, ours: Ours, directory: Path) -> Path:
     return ours.image.save(directory / request.param, compression=request.param)
 
 
-@pytest.fixture(scope="module")
-def bundle(peers: Run, layout: Path, directory: Path) -> Path:
-    """What umoci unpacks a layout to: an OCI runtime bundle.
-
-    umoci 0.4.7 does not know zstd; it is then given what skopeo makes of the layout, with the
-    layers compressed anew.
-    """
-    target = directory / f"{layout.name}.bundle"
-    try:
-        peers("umoci", "unpack", "--image", f"{layout}:latest", target)
-    except PeerFailed as error:
-        if layout.name != "zstd" or "blob is not correct mediatype" not in str(error):
-            raise
-        shutil.rmtree(target, ignore_errors=True)
-        gzip = f"{directory}/from-zstd:latest"
-        options = ("--insecure-policy", "--dest-compress-format=gzip")
-        peers("skopeo", "copy", *options, f"oci:{layout}:latest", f"oci:{gzip}")
-        peers("umoci", "unpack", "--image", gzip, target)
-    return target
-
-
-def test_umoci_unpacks_the_merged_tree(ours: Ours, bundle: Path):
-    assert difference(bundle / "rootfs", ours.merged) == {}
-
-
-def test_runc_runs_the_bundle(peers: Run, bundle: Path, directory: Path):
-    """Without a terminal, and without limits, which a machine in a container may not raise."""
-    file = bundle / "config.json"
-    config = json.loads(file.read_text())
-    config["process"]["terminal"] = False
-    config["process"].pop("rlimits", None)
-    file.write_text(json.dumps(config))
-
-    name = f"overlaylab-{os.getpid()}-{bundle.name}"
-    assert peers("runc", "--root", directory / "runc", "run", "--bundle", bundle, name) == SAYS
-
-
-@pytest.fixture(scope="module", params=["docker-archive", "oci", "oci-archive"])
-def loaded(
-    request: pytest.FixtureRequest, docker: Docker, peers: Run, ours: Ours, directory: Path
-) -> str:
-    """The name in Docker of the image, which ``docker load`` or skopeo brought there.
-
-    Not with zstd, which skopeo refuses to take to this engine ("not supported for docker images").
-    """
-    name = f"ours:{request.param}"
-    if request.param == "docker-archive":
-        archive = ours.image.save(directory / "ours.tar", "docker-archive", tag=name)
-        assert docker.run("load", "--input", str(archive)) == f"Loaded image: {name}\n"
-        return name
-    place = directory / ("for-skopeo" if request.param == "oci" else "for-skopeo.tar")
-    ours.image.save(place, compression="gzip")
-    host = f"--dest-daemon-host=unix://{docker.root}/sock"
-    where = (f"{request.param}:{place}:latest", f"docker-daemon:{name}")
-    peers("skopeo", "copy", "--insecure-policy", host, *where)
-    return name
-
-
-def test_docker_runs_the_image(docker: Docker, ours: Ours, loaded: str):
-    assert docker.run("run", "--rm", "--network=none", loaded) == SAYS
-
-
-def test_docker_has_the_image_as_it_is(docker: Docker, ours: Ours, loaded: str):
-    about = json.loads(docker.run("image", "inspect", loaded))[0]
-    assert about["RootFS"]["Layers"] == [layer.diff_id for layer in ours.image.layers]
-    assert about["Size"] == sum(layer.size for layer in ours.image.layers)
-    assert {key: about["Config"][key] for key in CONFIG} == CONFIG
-    history = docker.run("history", "--no-trunc", "--format={{.CreatedBy}}", loaded)
-    assert history.splitlines() == ["v2", "v1", "base"]
-
-
-def test_a_container_of_docker_shows_the_merged_tree(docker: Docker, ours: Ours, loaded: str):
-    container = start(docker, loaded)
-    try:
-        assert difference(container.merged, ours.merged) == {}
-    finally:
-        docker.run("rm", "--force", container.id)
-
-
 # The words of the specification
 
 
@@ -285,6 +206,108 @@ def test_the_config_in_a_docker_archive_is_as_the_schema_says(ours: Ours, direct
 def test_the_schemas_refuse_what_is_wrong(schema: str, value: object):
     with pytest.raises(ValidationError):
         validate(value, schema)
+
+
+# Other tools
+
+
+@pytest.fixture(scope="module")
+def bundle(peers: Run, layout: Path, directory: Path) -> Path:
+    """What umoci unpacks a layout to: an OCI runtime bundle.
+
+    umoci 0.4.7 does not know zstd; it is then given what skopeo makes of the layout, with the
+    layers compressed anew.
+    """
+    target = directory / f"{layout.name}.bundle"
+    try:
+        peers("umoci", "unpack", "--image", f"{layout}:latest", target)
+    except PeerFailed as error:
+        if layout.name != "zstd" or "blob is not correct mediatype" not in str(error):
+            raise
+        shutil.rmtree(target, ignore_errors=True)
+        gzip = f"{directory}/from-zstd:latest"
+        options = ("--insecure-policy", "--dest-compress-format=gzip")
+        peers("skopeo", "copy", *options, f"oci:{layout}:latest", f"oci:{gzip}")
+        peers("umoci", "unpack", "--image", gzip, target)
+    return target
+
+
+def test_umoci_unpacks_the_merged_tree(ours: Ours, bundle: Path):
+    assert difference(bundle / "rootfs", ours.merged) == {}
+
+
+def test_runc_runs_the_bundle(peers: Run, bundle: Path, directory: Path):
+    """Without a terminal, and without limits, which a machine in a container may not raise."""
+    file = bundle / "config.json"
+    config = json.loads(file.read_text())
+    config["process"]["terminal"] = False
+    config["process"].pop("rlimits", None)
+    file.write_text(json.dumps(config))
+
+    name = f"overlaylab-{os.getpid()}-{bundle.name}"
+    assert peers("runc", "--root", directory / "runc", "run", "--bundle", bundle, name) == SAYS
+
+
+#: An engine, what it is given, and how its layers are compressed. Docker 28 reads a layout itself,
+#: and zstd. To 20.10 skopeo takes a layout, but not with zstd ("not supported for docker images");
+#: to Docker 28 the skopeo of Debian 12 takes nothing ("client version 1.22 is too old").
+WAYS = [
+    ("20.10", "docker-archive", "none"),
+    ("20.10", "oci", "gzip"),
+    ("20.10", "oci-archive", "gzip"),
+    ("28.5", "docker-archive", "none"),
+    *(("28.5", "oci-archive", compression) for compression in COMPRESSIONS),
+]
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """An image in an engine, and its file."""
+
+    docker: Docker
+    name: str
+    archive: Path
+
+
+@pytest.fixture(scope="module", params=WAYS, ids=" ".join)
+def loaded(request: pytest.FixtureRequest, peers: Run, ours: Ours, directory: Path) -> Loaded:
+    """The image in Docker, which ``docker load`` or skopeo brought there."""
+    version, format, compression = request.param
+    docker = request.getfixturevalue("docker" if version == "20.10" else "docker_today")
+    name = f"ours:{format}-{compression}"
+    place = directory / f"{version}-{format}-{compression}{'' if format == 'oci' else '.tar'}"
+    if format == "docker-archive":
+        ours.image.save(place, "docker-archive", tag=name)
+    else:  # what Docker 28 finds in a layout is called just so, and has to be a whole name
+        ours.image.save(place, compression=compression, tag=f"docker.io/library/{name}")
+    if format == "docker-archive" or version == "28.5":
+        assert docker.run("load", "--input", str(place)) == f"Loaded image: {name}\n"
+    else:
+        host = f"--dest-daemon-host=unix://{docker.root}/sock"
+        where = (f"{format}:{place}:docker.io/library/{name}", f"docker-daemon:{name}")
+        peers("skopeo", "copy", "--insecure-policy", host, *where)
+    return Loaded(docker, name, place)
+
+
+def test_docker_runs_the_image(loaded: Loaded):
+    assert loaded.docker.run("run", "--rm", "--network=none", loaded.name) == SAYS
+
+
+def test_docker_has_the_image_as_it_is(ours: Ours, loaded: Loaded):
+    docker, name = loaded.docker, loaded.name
+    about = json.loads(docker.run("image", "inspect", name))[0]
+    assert about["RootFS"]["Layers"] == [layer.diff_id for layer in ours.image.layers]
+    assert {key: about["Config"][key] for key in CONFIG} == CONFIG
+    history = docker.run("history", "--no-trunc", "--format={{.CreatedBy}}", name)
+    assert history.splitlines() == ["v2", "v1", "base"]
+
+
+def test_a_container_of_docker_shows_the_merged_tree(ours: Ours, loaded: Loaded):
+    container = start(loaded.docker, loaded.name)
+    try:
+        assert difference(container.merged, ours.merged) == {}
+    finally:
+        loaded.docker.run("rm", "--force", container.id)
 
 
 # Written by others, read by overlaylab
@@ -342,8 +365,21 @@ class Theirs:
 
 @pytest.fixture(scope="module")
 def saved_by_docker(docker: Docker, directory: Path) -> Theirs:
-    """Built by Docker's classic builder; shown by ``docker export``."""
-    where = directory / "docker"
+    """Built by the classic builder, out of Docker's own store."""
+    return built_and_saved(docker, directory / "docker")
+
+
+@pytest.fixture(scope="module")
+def saved_by_docker_today(docker_today: Docker, directory: Path) -> Theirs:
+    """Built by BuildKit, out of containerd's store: a layout with attestations, in a tar."""
+    theirs = built_and_saved(docker_today, directory / "docker-today")
+    with tarfile.open(theirs.path) as tar:
+        assert {"oci-layout", "index.json", "manifest.json"} <= {*tar.getnames()}
+    return theirs
+
+
+def built_and_saved(docker: Docker, where: Path) -> Theirs:
+    """An image that Docker built and saved; shown by ``docker export``."""
     where.mkdir()
     archive, export, rootfs = where / "saved.tar", where / "export.tar", where / "rootfs"
     build = ("build", "--network=none", "--tag=theirs")
@@ -406,12 +442,23 @@ def in_layout(peers: Run, layout: Path) -> Theirs:
     return Theirs(layout, layout.parent / "shown/rootfs", ids, command)
 
 
-@pytest.fixture(params=["docker save", "buildah to oci", "buildah to docker-archive", "umoci"])
+@pytest.fixture(
+    params=[
+        "docker save",
+        "docker save of today",
+        "buildah to oci",
+        "buildah to docker-archive",
+        "umoci",
+    ]
+)
 def theirs(request: pytest.FixtureRequest) -> Theirs:
-    if request.param == "docker save":
-        return request.getfixturevalue("saved_by_docker")
-    if request.param == "umoci":
-        return request.getfixturevalue("repacked_by_umoci")
+    others = {
+        "docker save": "saved_by_docker",
+        "docker save of today": "saved_by_docker_today",
+        "umoci": "repacked_by_umoci",
+    }
+    if request.param in others:
+        return request.getfixturevalue(others[request.param])
     layout, archive = request.getfixturevalue("pushed_by_buildah")
     return layout if request.param == "buildah to oci" else archive
 
