@@ -2,8 +2,9 @@
 
 Two Docker Engines, for they differ: :func:`docker`, of this machine, which is 20.10 on Debian 12,
 with the classic builder and its own store (overlay2); and :func:`docker_today`, 28.5 or newer,
-with BuildKit and containerd's store. :func:`any_docker` is each of them in turn. The tools that
-work without an engine are :func:`peers`.
+with BuildKit and containerd's store. :func:`any_docker` is each of them in turn.
+:func:`podman` has a store like Docker's own, without an engine. Debian has no nerdctl, neither 12
+nor its unstable suite. The tools that need no store are :func:`peers`.
 """
 
 import contextlib
@@ -49,7 +50,7 @@ _STRAYS = (
     "/sys/fs/cgroup/*/docker/buildkit",
 )
 
-# Likewise of skopeo and buildah, which keep notes wherever their storage is.
+# Likewise of skopeo, buildah and Podman, which keep notes wherever their storage is.
 _STRAYS_OF_TOOLS = (
     "/etc/cni/net.d/cni.lock",
     "/etc/cni/net.d",
@@ -118,17 +119,17 @@ def busybox_tar() -> bytes:
 
 @dataclass(frozen=True)
 class Docker:
-    """A running engine.
+    """A running Docker, or Podman, which takes the same commands.
 
     Its paths are those of this process, which also sees its mounts.
 
     Attributes:
-        name: ``"20.10"`` or ``"28.5"``, which stands for all that is newer.
+        name: ``"20.10"``, ``"28.5"``, which stands for all that is newer, or ``"podman"``.
         root: the directory that holds everything it has.
-        data: its data root, which is /var/lib/docker on a user's machine.
+        data: its data root: on a user's machine /var/lib/docker, or /var/lib/containers/storage.
         client: the command line of a client that can talk to it.
-        environment: what the client is run with. In it ``docker`` is that client, so that it
-            serves a program that looks for ``docker``, too.
+        environment: what the client is run with. In it ``docker``, or ``podman``, is that client,
+            so that it serves a program that looks for one, too.
     """
 
     name: str
@@ -138,14 +139,24 @@ class Docker:
     environment: Mapping[str, str]
 
     def run(self, *args: str, stdin: bytes = b"") -> str:
-        """The output of ``docker ARGS…``, exactly; an error says what docker said."""
+        """The output of ``docker ARGS…``, exactly; an error says what the client said."""
         done = subprocess.run(
             [*self.client, *args], input=stdin, capture_output=True, env=self.environment
         )
         if done.returncode:
             said = done.stderr.decode(errors="replace").strip()
-            raise DockerFailed(f"docker {' '.join(args)} ended with {done.returncode}: {said}")
+            client = os.path.basename(self.client[0])
+            raise DockerFailed(f"{client} {' '.join(args)} ended with {done.returncode}: {said}")
         return os.fsdecode(done.stdout)
+
+    def build(self, name: str, context: str | Path, *, stdin: bytes = b"") -> None:
+        """Build an image out of `context`, which is ``-`` for a Dockerfile on `stdin`.
+
+        Without a network; Podman's builder has the machine's, because only its chroot works where
+        there are cgroups of both versions, and that knows no other.
+        """
+        network = "host" if self.name == "podman" else "none"
+        self.run("build", f"--network={network}", f"--tag={name}", str(context), stdin=stdin)
 
     def mounts(self) -> list[str]:
         """The lines of mountinfo that name a directory of this engine."""
@@ -180,6 +191,59 @@ def any_docker(request: pytest.FixtureRequest) -> Docker:
     """Each of the two engines."""
     fixture = "docker" if request.param == "20.10" else "docker_today"
     return cast(Docker, request.getfixturevalue(fixture))
+
+
+@pytest.fixture(scope="session")
+def podman() -> Iterator[Docker]:
+    """Podman, with the same image; it keeps everything in a directory of its own, too."""
+    if not REAL_ROOT:
+        no_peer("only root can mount for Podman, and not in a user namespace")
+    tools = ("podman", "runc", "conmon", "busybox")
+    missing = [tool for tool in tools if not shutil.which(tool, path=_PATH)]
+    if missing:
+        no_peer(f"not installed: {', '.join(missing)}")
+    strays = _strays(_STRAYS_OF_TOOLS)
+    root = Path(tempfile.mkdtemp(prefix="ovl-", dir="/var/tmp"))
+    try:
+        engine = _podman(root)
+        engine.run("import", "-", "busybox", stdin=_busybox())
+        _versions.append(f"engine podman: Podman {engine.run('version', '--format={{.Version}}')}")
+        yield engine
+        engine.run("rm", "--all", "--force", "--time=0")
+    finally:
+        _reap("conmon")
+        left = _processes(root), _mounts(root)
+        for line in reversed(left[1]):
+            subprocess.run(["umount", "--lazy", line.split()[4]], check=False)
+        shutil.rmtree(root)
+        _remove_strays(_STRAYS_OF_TOOLS, strays)
+    assert left == ([], []), f"processes and mounts left by Podman: {left}"
+
+
+def _podman(root: Path) -> Docker:
+    """Podman with all its settings and directories in `root`, and without a network.
+
+    By runc: crun refuses to run anything where there are cgroups of both versions.
+    """
+    (root / "containers.conf").write_text(
+        '[containers]\nnetns = "none"\n'
+        # Lower than any here: root in a container may not raise them, which Podman would.
+        'default_ulimits = ["nofile=1024:1024", "nproc=16384:16384"]\n'
+        '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "none"\n'
+        f'stop_timeout = 0\ntmp_dir = "{root}/tmp"\n'
+        f'[network]\nnetwork_config_dir = "{root}/networks"\n'
+    )
+    (root / "storage.conf").write_text(
+        f'[storage]\ndriver = "overlay"\ngraphroot = "{root}/storage"\nrunroot = "{root}/run"\n'
+    )
+    environment = {
+        **os.environ,
+        "PATH": _PATH,
+        "BUILDAH_ISOLATION": "chroot",
+        "CONTAINERS_CONF": f"{root}/containers.conf",
+        "CONTAINERS_STORAGE_CONF": f"{root}/storage.conf",
+    }
+    return Docker("podman", root, root / "storage", ("podman",), environment)
 
 
 _versions: list[str] = []
@@ -372,12 +436,17 @@ def _remove(root: Path, strays: set[str]) -> None:
             os.kill(process, signal.SIGKILL)
     for line in reversed(_mounts(root)):
         subprocess.run(["umount", "--lazy", line.split()[4]], check=False)
-    for child, state in children().items():  # containerd's shims are orphans from the start
-        if state == "Z" and "shim" in Path(f"/proc/{child}/comm").read_text():
-            os.waitpid(child, 0)
+    _reap("shim")
     subprocess.run(["umount", root], check=True)
     shutil.rmtree(root)
     _remove_strays(_STRAYS, strays)
+
+
+def _reap(name: str) -> None:
+    """Let ended processes go that have `name` in theirs and are orphans from the start."""
+    for child, state in children().items():
+        if state == "Z" and name in Path(f"/proc/{child}/comm").read_text():
+            os.waitpid(child, 0)
 
 
 def as_root(overlay: Overlay, script: str) -> None:

@@ -74,9 +74,9 @@ def look(root: Path, links: bool) -> dict[str, tuple[object, ...]]:
     """All that is to be seen in `root`; with `links` also, for each path, the first to its file.
 
     The root itself is not an image's, and an engine mounts its own things on /dev, /etc,
-    /proc and /sys, which the images here do not have.
+    /proc, /run and /sys, which the images here do not have.
     """
-    theirs = ("", ".dockerenv", "dev", "etc", "proc", "sys")
+    theirs = ("", ".dockerenv", "dev", "etc", "proc", "run", "sys")
     found, first = {}, {}
     for path, what in sorted(tree(root).items()):
         if path.split("/")[0] not in theirs:
@@ -248,6 +248,9 @@ def test_runc_runs_the_bundle(peers: Run, bundle: Path, directory: Path):
     assert peers("runc", "--root", directory / "runc", "run", "--bundle", bundle, name) == SAYS
 
 
+#: The fixture of each engine.
+ENGINES = {"20.10": "docker", "28.5": "docker_today", "podman": "podman"}
+
 #: An engine, what it is given, and how its layers are compressed. Docker 28 reads a layout itself,
 #: and zstd. To 20.10 skopeo takes a layout, but not with zstd ("not supported for docker images");
 #: to Docker 28 the skopeo of Debian 12 takes nothing ("client version 1.22 is too old").
@@ -257,6 +260,8 @@ WAYS = [
     ("20.10", "oci-archive", "gzip"),
     ("28.5", "docker-archive", "none"),
     *(("28.5", "oci-archive", compression) for compression in COMPRESSIONS),
+    ("podman", "docker-archive", "none"),
+    *(("podman", "oci-archive", compression) for compression in COMPRESSIONS),
 ]
 
 
@@ -273,15 +278,18 @@ class Loaded:
 def loaded(request: pytest.FixtureRequest, peers: Run, ours: Ours, directory: Path) -> Loaded:
     """The image in Docker, which ``docker load`` or skopeo brought there."""
     version, format, compression = request.param
-    docker = request.getfixturevalue("docker" if version == "20.10" else "docker_today")
+    docker = request.getfixturevalue(ENGINES[version])
     name = f"ours:{format}-{compression}"
     place = directory / f"{version}-{format}-{compression}{'' if format == 'oci' else '.tar'}"
     if format == "docker-archive":
         ours.image.save(place, "docker-archive", tag=name)
     else:  # what Docker 28 finds in a layout is called just so, and has to be a whole name
         ours.image.save(place, compression=compression, tag=f"docker.io/library/{name}")
-    if format == "docker-archive" or version == "28.5":
-        assert docker.run("load", "--input", str(place)) == f"Loaded image: {name}\n"
+    if format == "docker-archive" or version != "20.10":
+        said = docker.run("load", "--input", str(place))
+        place_of = "localhost/" if format == "docker-archive" else "docker.io/library/"
+        whole = place_of + name if version == "podman" else name
+        assert said == f"Loaded image: {whole}\n"
     else:
         host = f"--dest-daemon-host=unix://{docker.root}/sock"
         where = (f"{format}:{place}:docker.io/library/{name}", f"docker-daemon:{name}")
@@ -378,19 +386,27 @@ def saved_by_docker_today(docker_today: Docker, directory: Path) -> Theirs:
     return theirs
 
 
+@pytest.fixture(scope="module")
+def saved_by_podman(podman: Docker, directory: Path) -> tuple[Theirs, Theirs]:
+    """Built by Podman and saved as a layout in a tar, and as a docker archive."""
+    archive = built_and_saved(podman, directory / "podman")
+    layout = replace(archive, path=directory / "podman/layout.tar")
+    podman.run("save", "--format=oci-archive", "--output", str(layout.path), "theirs")
+    return layout, archive
+
+
 def built_and_saved(docker: Docker, where: Path) -> Theirs:
     """An image that Docker built and saved; shown by ``docker export``."""
     where.mkdir()
     archive, export, rootfs = where / "saved.tar", where / "export.tar", where / "rootfs"
-    build = ("build", "--network=none", "--tag=theirs")
-    docker.run(*build, str(context(where / "context", "FROM busybox")))
+    docker.build("theirs", context(where / "context", "FROM busybox"))
     docker.run("save", "--output", str(archive), "theirs")
     container = docker.run("create", "--network=none", "theirs").strip()
     docker.run("export", "--output", str(export), container)
     docker.run("rm", container)
     rootfs.mkdir()
-    options = ("--numeric-owner", "--same-permissions", "--xattrs", "--xattrs-include=*")
-    subprocess.run(["tar", "-xf", export, "-C", rootfs, *options], check=True)
+    keep = ("--numeric-owner", "--same-permissions", "--xattrs", "--xattrs-include=*")
+    subprocess.run(["tar", "-xf", export, "-C", rootfs, *keep], check=True)
     about = json.loads(docker.run("image", "inspect", "theirs"))[0]
     return Theirs(archive, rootfs, about["RootFS"]["Layers"], about["Config"]["Cmd"])
 
@@ -442,25 +458,23 @@ def in_layout(peers: Run, layout: Path) -> Theirs:
     return Theirs(layout, layout.parent / "shown/rootfs", ids, command)
 
 
-@pytest.fixture(
-    params=[
-        "docker save",
-        "docker save of today",
-        "buildah to oci",
-        "buildah to docker-archive",
-        "umoci",
-    ]
-)
+#: Who wrote an image → the fixture that has it, and which of its images that is.
+OTHERS = {
+    "docker save": ("saved_by_docker", None),
+    "docker save of today": ("saved_by_docker_today", None),
+    "buildah to oci": ("pushed_by_buildah", 0),
+    "buildah to docker-archive": ("pushed_by_buildah", 1),
+    "podman to oci-archive": ("saved_by_podman", 0),
+    "podman save": ("saved_by_podman", 1),
+    "umoci": ("repacked_by_umoci", None),
+}
+
+
+@pytest.fixture(params=OTHERS)
 def theirs(request: pytest.FixtureRequest) -> Theirs:
-    others = {
-        "docker save": "saved_by_docker",
-        "docker save of today": "saved_by_docker_today",
-        "umoci": "repacked_by_umoci",
-    }
-    if request.param in others:
-        return request.getfixturevalue(others[request.param])
-    layout, archive = request.getfixturevalue("pushed_by_buildah")
-    return layout if request.param == "buildah to oci" else archive
+    fixture, which = OTHERS[request.param]
+    found = request.getfixturevalue(fixture)
+    return found if which is None else found[which]
 
 
 def test_an_image_of_others_mounts_to_what_they_show(lab: Lab, theirs: Theirs):
