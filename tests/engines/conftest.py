@@ -27,7 +27,7 @@ import pytest
 
 from overlaylab import Overlay
 
-from ..helpers import children, lacking
+from ..helpers import children, lacking, tmpfs
 from ..rights import REAL_ROOT
 from . import today
 
@@ -117,6 +117,27 @@ def busybox_tar() -> bytes:
     return _busybox()
 
 
+@pytest.fixture(scope="session")
+def debian_tar(session_directory: Path) -> Iterator[Path]:
+    """A minimal Debian 12 with what the course's image installs, as a tar archive."""
+    if not REAL_ROOT:
+        no_peer("only root can run debootstrap, and not in a user namespace")
+    if not shutil.which("debootstrap", path=_PATH):
+        no_peer("not installed: debootstrap")
+    include = "--include=busybox-static,proot,python3,python3-venv,xfsprogs"
+    archive = session_directory / "debian.tar"
+    with tmpfs(session_directory / "debian") as root:  # dpkg waits for the disk after each file
+        command = ["debootstrap", "--variant=minbase", include, "bookworm", root]
+        made = subprocess.run(command, capture_output=True, text=True, env={"PATH": _PATH})
+        assert made.returncode == 0, made.stdout[-2000:] + made.stderr
+        subprocess.run(
+            ["tar", "-C", root, "--exclude=./dev/*", "-cf", archive, "."],
+            check=True,
+        )
+    yield archive
+    archive.unlink()
+
+
 @dataclass(frozen=True)
 class Docker:
     """A running Docker, or Podman, which takes the same commands.
@@ -180,7 +201,7 @@ def docker_today() -> Iterator[Docker]:
     if not shutil.which("busybox", path=_PATH):
         no_engine("not installed: busybox")
     if not today.is_there(today.PLACE):
-        no_engine(f"{today.PLACE} has none: python -m tests.engines.today makes it")
+        no_engine(f"{today.PLACE} has none: make engine-of-today unpacks it there")
     with _private_engine("28.5") as engine:
         assert int(engine.run("version", "--format={{.Server.Version}}").split(".")[0]) >= 28
         yield engine

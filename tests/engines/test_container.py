@@ -4,13 +4,10 @@ import contextlib
 import functools
 import http.server
 import json
-import os
 import re
 import shlex
-import shutil
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 import urllib.parse
@@ -22,13 +19,12 @@ import pytest
 from overlaylab.backends import probe
 
 from ..helpers import LESSONS, ROOT, locked
-from .conftest import Docker, no_engine
+from .conftest import Docker
 
 LESSON = "01-merged.ipynb"
 
-#: The base of the test. The packages are in it, so that a build needs no mirror of Debian.
-SUITE, PYTHON = "bookworm", "3.11.2"
-PACKAGES = "busybox-static,proot,python3,python3-venv,xfsprogs"
+#: Of the base.
+PYTHON = "3.11.2"
 
 NBVAL = ("nbval", "pytest", "coverage", "iniconfig", "packaging", "pluggy", "pygments")
 
@@ -71,9 +67,9 @@ def nbval(wheels: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def image(docker: Docker, wheels: Path) -> str:
+def image(docker: Docker, wheels: Path, debian_tar: Path) -> str:
     """The course's image, built from the checkout."""
-    _import_base(docker, "local-base")
+    docker.run("import", str(debian_tar), "local-base")
     with _served(wheels) as address:
         docker.run(
             "build",
@@ -196,25 +192,6 @@ def _pip(command: str, *arguments: str | Path) -> None:
     words = (sys.executable, "-m", "pip", command, "--quiet", *target, *arguments)
     ran = subprocess.run(words, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
-
-
-def _import_base(docker: Docker, name: str) -> None:
-    """Make an image of a minimal Debian with Python, without a registry."""
-    path = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"])
-    if not shutil.which("debootstrap", path=path):
-        no_engine("not installed: debootstrap")
-    with tempfile.TemporaryDirectory(dir=docker.root) as directory:
-        command = ["debootstrap", "--variant=minbase", f"--include={PACKAGES}", SUITE, directory]
-        made = subprocess.run(command, capture_output=True, text=True, env={"PATH": path})
-        assert made.returncode == 0, made.stdout[-2000:] + made.stderr
-        with subprocess.Popen(["tar", "-C", directory, "-c", "."], stdout=subprocess.PIPE) as tar:
-            subprocess.run(
-                [*docker.client, "import", "-", name],
-                stdin=tar.stdout,
-                check=True,
-                capture_output=True,
-                env=docker.environment,
-            )
 
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
