@@ -9,12 +9,14 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 export PIP_DISABLE_PIP_VERSION_CHECK = 1
 
-.PHONY: help lab quick quick-tests test lint unit engines days browser notebooks-test kernels notebooks lock clean
+.PHONY: help lab quick quick-tests test lint unit engines engine-of-today days browser notebooks-test \
+	notebooks-here notebooks-rootless notebooks-emulated kernels notebooks lock clean
 
 help:
 	@echo "make lab        open the course in JupyterLab (ARGS=... goes to overlaylab course)"
 	@echo "make quick      lint, and run the tests that take no time"
 	@echo "make test       run every test, the notebooks included"
+	@echo "make engine-of-today  unpack Docker 28.5 or newer for make test, in build (90 MB; Debian)"
 	@echo "make kernels    run tests and lessons on Debian's kernels, emulated (KERNELS=\"6.1 6.12\")"
 	@echo "make notebooks  run the notebooks, write their outputs back, and renew the map"
 	@echo "make lock       renew the versions in both locks"
@@ -55,6 +57,10 @@ unit: $(INSTALLED)
 engines: $(INSTALLED)
 	$(BIN)/pytest tests/engines
 
+# Without it the tests that compare with such an engine are skipped.
+engine-of-today: $(INSTALLED)
+	$(BIN)/python -m tests.engines.today
+
 browser: $(INSTALLED)
 	$(BIN)/pytest tests/browser --ignore=tests/browser/test_days.py
 
@@ -62,10 +68,16 @@ browser: $(INSTALLED)
 days: $(INSTALLED)
 	$(BIN)/pytest tests/browser/test_days.py
 
-# As whoever runs this, then in a user namespace, then where nothing can be mounted.
-notebooks-test: $(INSTALLED)
+# As whoever runs this, in a user namespace, and where nothing can be mounted.
+notebooks-test: notebooks-here notebooks-rootless notebooks-emulated
+
+notebooks-here: $(INSTALLED)
 	$(BIN)/pytest --nbval notebooks
+
+notebooks-rootless: $(INSTALLED)
 	JUPYTER_PATH=tests/jupyter $(BIN)/pytest --nbval --nbval-kernel-name overlaylab-rootless notebooks
+
+notebooks-emulated: $(INSTALLED)
 	OVERLAYLAB_BACKEND=emulated $(BIN)/pytest --nbval notebooks
 
 # As root, for debootstrap; with QEMU and busybox-static. It takes an hour or more.
