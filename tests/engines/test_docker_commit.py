@@ -139,10 +139,10 @@ def by_docker(any_docker: Docker, session_directory: Path) -> Iterator[Mapping[s
         any_docker.run("commit", "step", tag(step.name))
         any_docker.run("rm", "step")
     archive = session_directory / "committed.tar"
-    names = [BASE, *NAMES]
-    any_docker.run("save", "--output", str(archive), *map(tag, names))
+    tags = {name: tag(name) for name in (BASE, *NAMES)}
+    any_docker.run("save", "--output", str(archive), *tags.values())
     try:
-        yield saved(archive, names)
+        yield saved(archive, tags)
     finally:
         archive.unlink()
         any_docker.run("rmi", *map(tag, NAMES))
@@ -153,8 +153,8 @@ def tag(name: str) -> str:
     return f"commit:{NAMES.index(name)}" if name in NAMES else f"{name}:latest"
 
 
-def saved(archive: Path, names: list[str]) -> Mapping[str, Committed]:
-    """What a ``docker save`` holds."""
+def saved(archive: Path, tags: Mapping[str, str]) -> Mapping[str, Committed]:
+    """What a ``docker save`` holds, by the names for which `tags` has what it calls them."""
     with tarfile.open(archive) as tar:
         read = functools.cache(lambda name: entries(tar.extractfile(name)))
         found = {}
@@ -164,7 +164,7 @@ def saved(archive: Path, names: list[str]) -> Mapping[str, Committed]:
             blobs = [image["Config"], *image["Layers"]]
             stored = sum(tar.getmember(name).size for name in blobs)
             found[image["RepoTags"][0]] = Committed(size, stored, len(layers), layers[-1])
-    return {name: found[tag(name)] for name in names}
+    return {name: found[tag] for name, tag in tags.items()}
 
 
 def bytes_of(entry: Entry) -> int:
