@@ -30,6 +30,12 @@ settings.register_profile(
     "default", max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.register_profile("thorough", settings.get_profile("default"), max_examples=5000)
+# For an emulated machine: as many as it is told of the differential test.
+settings.register_profile(
+    "guest",
+    settings.get_profile("default"),
+    max_examples=int(os.environ.get("DIFFERENTIAL_SEQUENCES", "100")),
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 

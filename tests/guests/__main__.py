@@ -48,7 +48,11 @@ def main() -> int:
         help="give pytest these instead: -x tests/linux/test_mount.py",
     )
     parser.add_argument(
-        "--sequences", metavar="N", type=int, default=100, help="of the differential test; 100"
+        "--sequences",
+        metavar="N",
+        type=int,
+        default=100,
+        help="of the differential test, and as many random stacks for the others; 100",
     )
     options = parser.parse_args()
     said = f"overlaylab.sequences={options.sequences} overlaylab.pytest={quote(options.pytest)}"
