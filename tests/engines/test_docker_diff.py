@@ -168,9 +168,8 @@ class Container:
         self.docker("exec", self.id, "sh", "-euc", script)
 
     def diff(self) -> dict[str, str]:
-        """What docker diff prints: A, C or D for each path. A newline is printed as it is."""
-        lines = re.split(r"\n(?=[ACD] /|$)", self.docker("diff", self.id))
-        return {line[2:]: line[0] for line in filter(None, lines)}
+        """What docker diff prints."""
+        return diff_lines(self.docker("diff", self.id))
 
     def attach(self) -> Overlay:
         return Overlay.attach(lower=self.lower, upper=self.upper, merged=self.merged)
@@ -269,6 +268,12 @@ def same_time(old: os.stat_result, new: os.stat_result) -> bool:
 
 def status(path: Path) -> os.stat_result | None:
     return path.lstat() if os.path.lexists(path) else None
+
+
+def diff_lines(printed: str) -> dict[str, str]:
+    """What docker diff prints: A, C or D for each path. A newline is printed as it is."""
+    lines = re.split(r"\n(?=[ACD] /|$)", printed)
+    return {line[2:]: line[0] for line in filter(None, lines)}
 
 
 def is_directory(status: os.stat_result) -> bool:
