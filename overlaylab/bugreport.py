@@ -24,7 +24,7 @@ from .text import Table, printable
 #: Packages whose version can be to blame.
 _PACKAGES = (
     *("ipykernel", "jupyterlab", "ipywidgets", "anywidget", "graphviz", "graphviz-pure"),
-    *("landlockpy", "inotify-simple", "dockerfile-parse", "backports.zstd"),
+    *("landlockpy", "inotify-simple", "backports.zstd"),
 )
 _SETTINGS = (
     *("kernel/unprivileged_userns_clone", "kernel/apparmor_restrict_unprivileged_userns"),
