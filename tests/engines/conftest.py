@@ -52,6 +52,11 @@ _STRAYS = (
 
 # Likewise of skopeo, buildah and Podman, which keep notes wherever their storage is.
 _STRAYS_OF_TOOLS = (
+    "/run/runc",
+    "/sys/fs/cgroup/libpod_parent",
+    "/sys/fs/cgroup/libpod_parent/conmon",
+    "/sys/fs/cgroup/*/libpod_parent",
+    "/sys/fs/cgroup/*/libpod_parent/conmon",
     "/etc/cni/net.d/cni.lock",
     "/etc/cni/net.d",
     "/etc/cni",
