@@ -34,7 +34,7 @@ from .blob import (
     digest_hex,
     peek,
 )
-from .contents import Found, Source, choose, get, listed
+from .contents import NAME, REF, Found, Source, choose, full_name, get, listed
 from .members import Files, Passed, in_directory, in_tar, no_image, passing, stored
 from .model import Format, ImageLayer, Parts
 from .tarreader import TarEntry
@@ -46,7 +46,6 @@ _INDEX = "application/vnd.oci.image.index.v1+json"
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _LAYER = "application/vnd.oci.image.layer.v1.tar"
 _SUFFIX = {"none": "", "gzip": "+gzip", "zstd": "+zstd"}
-_TAG = "org.opencontainers.image.ref.name"
 
 #: What the name of an image ends with that is not whole.
 _DRAFT = ".partial"
@@ -367,7 +366,10 @@ def _write_oci(image: Parts, store: _Store, compression: Compression, tag: str) 
         "layers": layers,
     }
     found = _descriptor(_MANIFEST, *_add_json(store, manifest, "blobs/sha256/{}"))
-    found |= {"annotations": {_TAG: tag}}
+    # Docker 28 finds an image by its whole name alone, and the others by what follows the colon of
+    # a place: so Docker writes both, and both are what was given where that is a whole name.
+    names = {REF: tag} | ({NAME: full_name(tag)} if ":" in tag else {})
+    found |= {"annotations": names}
     index = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": [found]}
     _add_json(store, index, "index.json")
     store.add(iter([_LAYOUT.encode()]), "oci-layout")

@@ -27,9 +27,9 @@ _MOST_OF_LAYERS = 500
 _MOST_OF_IMAGES = 1000
 #: Indexes may point to indexes, but not for ever.
 _DEEPEST = 4
-_REF = "org.opencontainers.image.ref.name"
+REF = "org.opencontainers.image.ref.name"
 #: The whole name, which containerd writes (and so Docker since 25), where the other is the tag.
-_NAME = "io.containerd.image.name"
+NAME = "io.containerd.image.name"
 
 
 @dataclass
@@ -256,7 +256,7 @@ def _walked(
         if get(made_for, "os") == get(made_for, "architecture") == "unknown":
             others.append(str(get(notes, "vnd.docker.reference.type") or "an attestation"))
             continue
-        names = [name for key in (_NAME, _REF) if isinstance(name := get(notes, key), str)]
+        names = [name for key in (NAME, REF) if isinstance(name := get(notes, key), str)]
         own, more = names[:1] or tags, {*names[1:]} or aliases
         digest = f"sha256:{digest_hex(get(descriptor, 'digest'))}"
         said = _platform(*_texts(made_for))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,7 @@ from overlaylab import Overlay
 from overlaylab.errors import ContainerRefused
 
 from ..helpers import kinds
-from .conftest import Docker, Run, no_peer
+from .conftest import Docker
 from .test_docker_diff import (
     DOCKERFILE,
     NAMES,
@@ -229,38 +228,17 @@ def test_a_container_of_nerdctl_is_found_by_its_label(
 # Podman
 
 
-@pytest.fixture(scope="module")
-def podman(peers: Run, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The program ``podman``, with a store of its own; `peers` removes what it leaves elsewhere."""
-    program = shutil.which("podman")
-    if program is None:
-        no_peer("not installed: podman")
-    place = tmp_path_factory.mktemp("podman")
-    (place / "bin").mkdir()
-    script = place / "bin/podman"
-    places = f"--root {place}/root --runroot {place}/run --tmpdir {place}/tmp"
-    script.write_text(f'#!/bin/sh\nexec {program} {places} --storage-driver overlay "$@"\n')
-    script.chmod(0o755)
-    yield script
-    subprocess.run([script, "rm", "--all", "--force"], check=True, capture_output=True)
-    subprocess.run(["umount", "--lazy", place / "root/overlay"], capture_output=True)
-
-
-def test_a_container_of_podman(podman: Path, busybox_tar: bytes, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setenv("PATH", f"{podman.parent}:{os.environ['PATH']}")
+def test_a_container_of_podman(podman: Docker, monkeypatch: pytest.MonkeyPatch):
+    for name, value in podman.environment.items():
+        monkeypatch.setenv(name, value)
     monkeypatch.setenv("DOCKER_HOST", "unix:///nonexistent")
-
-    def run(*words: str, stdin: bytes = b"") -> str:
-        done = subprocess.run([podman, *words], input=stdin, check=True, capture_output=True)
-        return os.fsdecode(done.stdout).strip()
-
-    run("import", "-", "localhost/busybox", stdin=busybox_tar)
+    run = podman.run
     dockerfile = DOCKERFILE.replace(b"FROM ", b"FROM localhost/")
     run("build", "--isolation=chroot", "--tag=of-layers", "-", stdin=dockerfile)
     run("create", "--name=web", "of-layers", "true")
     run("create", "--name=untouched", "of-layers", "true")
     # What runs in it is nothing to do with its layers: a mount and a chroot are enough.
-    merged, before = Path(run("mount", "web")), Path(run("mount", "untouched"))
+    merged, before = (Path(run("mount", name).strip()) for name in ("web", "untouched"))
     try:
         subprocess.run(["chroot", merged, "/bin/sh", "-euc", f"cd /srv; {SCRIPT}"], check=True)
 
@@ -271,7 +249,7 @@ def test_a_container_of_podman(podman: Path, busybox_tar: bytes, monkeypatch: py
             "RUN rm deleted && rm -r gon…",
             "RUN echo one > file && echo…",
             "RUN mkdir -p /srv/app/lib/d…",
-            "ADD file:" + web.lower[-1].path.parent.name[:8] + " in /",
+            "ADD file:" + web.lower[-1].path.parent.name[:12] + "… in /",
         ]
         assert web.merged == merged
         changes = kinds(web)

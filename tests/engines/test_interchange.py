@@ -281,10 +281,8 @@ def loaded(request: pytest.FixtureRequest, peers: Run, ours: Ours, directory: Pa
     docker = request.getfixturevalue(ENGINES[version])
     name = f"ours:{format}-{compression}"
     place = directory / f"{version}-{format}-{compression}{'' if format == 'oci' else '.tar'}"
-    if format == "docker-archive":
-        ours.image.save(place, "docker-archive", tag=name)
-    else:  # what Docker 28 finds in a layout is called just so, and has to be a whole name
-        ours.image.save(place, compression=compression, tag=f"docker.io/library/{name}")
+    kind = "docker-archive" if format == "docker-archive" else "oci"
+    ours.image.save(place, kind, compression=compression, tag=name)
     if format == "docker-archive" or version != "20.10":
         said = docker.run("load", "--input", str(place))
         place_of = "localhost/" if format == "docker-archive" else "docker.io/library/"
@@ -292,7 +290,7 @@ def loaded(request: pytest.FixtureRequest, peers: Run, ours: Ours, directory: Pa
         assert said == f"Loaded image: {whole}\n"
     else:
         host = f"--dest-daemon-host=unix://{docker.root}/sock"
-        where = (f"{format}:{place}:docker.io/library/{name}", f"docker-daemon:{name}")
+        where = (f"{format}:{place}:{name}", f"docker-daemon:{name}")
         peers("skopeo", "copy", "--insecure-policy", host, *where)
     return Loaded(docker, name, place)
 
