@@ -76,7 +76,9 @@ class Stack:
 
     def remembering(self) -> Stack:
         """This stack, of whose layers each entry is read from the disk once at most."""
-        return replace(self, layers=[layer.remembering() for layer in self.layers])
+        merged = None if self.merged is None else self.merged.remembering()
+        layers = [layer.remembering() for layer in self.layers]
+        return replace(self, layers=layers, merged=merged)
 
 
 def no_part(name: str, what: str) -> NotMounted:
