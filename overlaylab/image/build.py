@@ -117,10 +117,11 @@ def build(
 
     All instructions are known, with the options that BuildKit has, but for what needs an agent or a
     device (``--mount=type=ssh``, ``--security=insecure``, ``--device``) and git. RUN sees the image
-    as its ``/``, and a /dev, /proc, /etc/hosts and /etc/resolv.conf that are not in the image; exec
-    forms need no shell. ``VOLUME`` drops nothing. A .dockerignore in the context counts. What was
-    built before in this lab is not built again, under Docker's rule: the same layers below, the
-    same instruction, the same files; caches of ``RUN --mount=type=cache`` live as long as the lab.
+    as its ``/``, and a /dev, /proc, /etc/hosts and /etc/resolv.conf that are not in the image (no
+    /proc where none may be mounted); exec forms need no shell. ``VOLUME`` drops nothing. A
+    .dockerignore in the context counts. What was built before in this lab is not built again, under
+    Docker's rule: the same layers below, the same instruction, the same files; caches of ``RUN
+    --mount=type=cache`` live as long as the lab.
 
     Args:
         lab: where the layers are made.

@@ -23,7 +23,6 @@ import functools
 import os
 import re
 import selectors
-import shlex
 import shutil
 import signal
 import socket
@@ -187,6 +186,7 @@ class Finished:
         returncode: its status; negative for the signal that ended it.
         reached: the limit for which it was stopped (``"60 s"``); ``""`` if it was not.
         at_root: it saw merged as its ``/``.
+        proc: it had a /proc.
     """
 
     stdout: str
@@ -194,6 +194,11 @@ class Finished:
     returncode: int
     reached: str
     at_root: bool = False
+    proc: bool = True
+
+
+class NoRoot(PermissionError):
+    """A script cannot be given a root of its own here; PRoot would do it."""
 
 
 #: Is told what a script prints: ``"stdout"`` when it does, ``"stderr"`` after it has ended.
@@ -237,7 +242,8 @@ def run(script: str, fence: Fence, limits: Limits, told: Listener | None = None)
         told: is told what it prints.
 
     Raises:
-        OSError: the shell could not be started.
+        NoRoot: it cannot be given its root here.
+        OSError: it could not be started.
         KeyboardInterrupt: the script was killed first.
     """
     # These start threads or processes to find out, which behind the fence would be the first of
@@ -265,7 +271,10 @@ def _run(script: str, fence: Fence, limits: Limits, told: Listener | None) -> Fi
         interrupts.held() as interrupted,
         orphans.adopted() if adopting else contextlib.nullcontext(),
     ):
-        threading.Thread(target=_start, args=(command, fence, started), daemon=True).start()
+        try:
+            threading.Thread(target=_start, args=(command, fence, started), daemon=True).start()
+        except RuntimeError:  # Python's word for EAGAIN of pthread_create(3)
+            raise OSError(errno.EAGAIN, "there are too many processes and threads") from None
         running = started.result()
         try:
             usage = _Usage(running.processes, fence, limits)
@@ -273,7 +282,8 @@ def _run(script: str, fence: Fence, limits: Limits, told: Listener | None) -> Fi
         finally:
             _end(running)
     stdout, stderr = (output.decode(errors="replace") for output in outputs)
-    return Finished(stdout, stderr, running.process.returncode, reached, running.at_root)
+    returncode = running.process.returncode
+    return Finished(stdout, stderr, returncode, reached, running.at_root, running.proc)
 
 
 def find_program(name: str) -> str | None:
@@ -289,7 +299,7 @@ def _shell(fence: Fence, script: str) -> list[str]:
 
     Raises:
         FileNotFoundError: there is no shell.
-        PermissionError: it cannot be given another root here.
+        NoRoot: it cannot be given another root here.
     """
     root = fence.root
     if root is None:
@@ -300,22 +310,18 @@ def _shell(fence: Fence, script: str) -> list[str]:
     command = [*root.command] or ["/bin/sh", "-c", script]
     if fence.pivots:
         return command
-    if fence.tracer:  # needs no right: it rewrites the paths of system calls
-        places = {one.target: one.source for one in root.shown}
-        seen = [
-            word
-            for target, source in places.items()
-            for word in ("-b", f"{source}:/{os.path.relpath(target, fence.writable)}")
-        ]
-        options = ["-i", root.user, "-r", fence.writable, "-b", "/dev", *seen]
-        return [fence.tracer, *options, "-w", root.directory, *command]
-    chroot = find_program("chroot")
-    if chroot is None or os.geteuid() != 0 or root.shown:
-        raise PermissionError(errno.EPERM, "no mount is permitted, and there is no proot")
-    groups = ",".join(map(str, root.groups))
-    user = [f"--userspec={root.user}", f"--groups={groups}"]
-    inside = f"cd {shlex.quote(root.directory)} || exit\nexec {shlex.join(command)}"
-    return [chroot, *user, fence.writable, "/bin/sh", "-c", inside]
+    if fence.tracer is None:
+        why = "a user namespace has one user" if mounts_work() else "no mount is permitted"
+        raise NoRoot(errno.EPERM, f"{why}, and there is no proot")
+    places = {one.target: one.source for one in root.shown}
+    seen = [
+        word
+        for target, source in places.items()
+        for word in ("-b", f"{source}:/{os.path.relpath(target, fence.writable)}")
+    ]
+    # It needs no right, for it rewrites the paths of system calls.
+    options = ["-i", root.user, "-r", fence.writable, "-b", "/dev", *seen]
+    return [fence.tracer, *options, "-w", root.directory, *command]
 
 
 def _on_disk(shown: Sequence[Shown], place: str) -> list[Shown]:
@@ -357,9 +363,8 @@ class _Running:
     alone: bool  # in a PID namespace: the kernel ends with it what it started
     traced: bool  # by PRoot
     at_root: bool  # merged is its /
-    keeper: subprocess.Popen[bytes] | None = (
-        None  # the first process of the PID namespace, if other
-    )
+    proc: bool  # there is a /proc in its root
+    keeper: subprocess.Popen[bytes] | None  # the first process of the PID namespace, if other
 
     @property
     def processes(self) -> list[int]:
@@ -368,51 +373,74 @@ class _Running:
 
 
 def _start(command: list[str], fence: Fence, started: Future[_Running]) -> None:
-    keeper: subprocess.Popen[bytes] | None = None
+    """Start it, and stay until it has ended; whatever fails, `started` gets to know."""
     try:
-        if fence.mounts:
-            _enter_namespaces(fence)
-        if fence.pivots:
-            keeper = _keep(fence)
-            _pivot(fence.writable)
-        tmp, seen = _enter(fence)
-        environment = _environment(fence, tmp)
-        directory, identity = fence.writable, {}
-        if seen is not None:
-            environment |= seen.environment(environment["PATH"])
-            os.chroot(seen.root)  # of this thread alone
-            directory = seen.merged
-        elif fence.pivots and fence.root is not None:
-            directory, identity = fence.root.directory, _identity(fence.root)
-        with orphans.starting() as scripts:
-            process = subprocess.Popen(
-                command,
-                cwd=directory,
-                env=environment,
-                **identity,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                start_new_session=True,
-                umask=0o022,
-            )
-            scripts.add(process.pid)
-        assert process.stdout is not None
-        assert process.stderr is not None
-        pipes = (process.stdout, process.stderr)
+        with contextlib.ExitStack() as undo:
+            running, ending = _begin(command, fence, undo)
+            undo.pop_all()
     except BaseException as error:
-        if keeper is not None:
-            _dismiss(keeper)
         started.set_exception(error)
         return
-    ended, ending = os.pipe()
-    traced, at_root = fence.tracer is not None, seen is not None or fence.root is not None
-    started.set_result(_Running(process, pipes, ended, fence.mounts, traced, at_root, keeper))
+    started.set_result(running)
     # The script is to die with this process, and the kernel takes "parent" to mean the
     # thread that forked it (PR_SET_PDEATHSIG, prctl(2)): stay until it has ended.
-    process.wait()
-    orphans.ended(process.pid)
+    running.process.wait()
+    orphans.ended(running.process.pid)
     os.close(ending)
+
+
+def _begin(command: list[str], fence: Fence, undo: contextlib.ExitStack) -> tuple[_Running, int]:
+    """Put up the fences and start it behind them.
+
+    Args:
+        command: what is started.
+        fence: where it may write.
+        undo: is given what is to be done if this fails.
+
+    Returns:
+        The script, and a descriptor to be closed when it has ended.
+    """
+    # Before the pivot: in the new /proc there is no self, for this process is not of its namespace.
+    identity = _identity(fence.root) if fence.pivots and fence.root is not None else {}
+    ended, ending = os.pipe()
+    undo.callback(os.close, ended)
+    undo.callback(os.close, ending)
+    keeper, proc = None, fence.root is None
+    if fence.mounts:
+        _enter_namespaces(fence)
+    if fence.pivots:
+        keeper = _keep(fence)
+        undo.callback(_dismiss, keeper)
+        proc = _has_proc(keeper)
+        _pivot(fence.writable)
+    tmp, seen = _enter(fence)
+    environment = _environment(fence, tmp)
+    directory = fence.writable
+    if seen is not None:
+        environment |= seen.environment(environment["PATH"])
+        os.chroot(seen.root)  # of this thread alone
+        directory = seen.merged
+    elif fence.pivots and fence.root is not None:
+        directory = fence.root.directory
+    with orphans.starting() as scripts:
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            env=environment,
+            **identity,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+            umask=0o022,
+        )
+        scripts.add(process.pid)
+    assert process.stdout is not None
+    assert process.stderr is not None
+    pipes = (process.stdout, process.stderr)
+    traced, at_root = fence.tracer is not None, seen is not None or fence.root is not None
+    alone = fence.mounts
+    return _Running(process, pipes, ended, alone, traced, at_root, proc, keeper), ending
 
 
 def _identity(root: Root) -> dict[str, Any]:
@@ -436,8 +464,8 @@ def _keep(fence: Fence) -> subprocess.Popen[bytes]:
     usable = os.path.isdir(proc) and not os.path.islink(proc)
     mounts = find_program("mount") if usable else None
     options = "ro,nosuid,nodev,noexec"
-    command = f'[ "$1" ] && "$1" -t proc -o {options} proc "$2" >/dev/null 2>&1; echo; read _'
-    keeper = subprocess.Popen(
+    command = f'[ "$1" ] && "$1" -t proc -o {options} proc "$2" >/dev/null 2>&1; echo $?; read _'
+    return subprocess.Popen(
         [*_die_with_parent(), sh, "-c", command, sh, mounts or "", proc],
         cwd="/",
         env={"PATH": os.defpath},
@@ -446,11 +474,15 @@ def _keep(fence: Fence) -> subprocess.Popen[bytes]:
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
+
+
+def _has_proc(keeper: subprocess.Popen[bytes]) -> bool:
+    """Wait until the keeper has tried to mount a /proc; could it?
+
+    Where a container hides a part of its own /proc, no other is permitted (mount_too_revealing).
+    """
     assert keeper.stdout is not None
-    # Where a container hides a part of its own /proc, no other is permitted (mount_too_revealing):
-    # then the script has none, and whatever needs it says so.
-    keeper.stdout.readline()
-    return keeper
+    return keeper.stdout.readline() == b"0\n"
 
 
 def _dismiss(keeper: subprocess.Popen[bytes]) -> None:
@@ -461,7 +493,7 @@ def _dismiss(keeper: subprocess.Popen[bytes]) -> None:
     for pipe in (keeper.stdin, keeper.stdout):
         if pipe is not None:
             pipe.close()
-    with contextlib.suppress(PermissionError):
+    with contextlib.suppress(OSError):
         keeper.kill()
     keeper.wait()
 

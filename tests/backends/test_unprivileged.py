@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -48,13 +48,15 @@ def scratch(user: int) -> Iterator[Path]:
 
 @pytest.fixture
 def run(interpreter: str, package: Path, scratch: Path, user: int) -> Run:
-    def start(code: str, *, as_user: int = user) -> subprocess.CompletedProcess[str]:
+    def start(
+        code: str, *, as_user: int = user, prefix: Sequence[str] = ()
+    ) -> subprocess.CompletedProcess[str]:
         environment = {
             "PATH": os.environ["PATH"],
             "PYTHONPATH": str(package),
             "OVERLAYLAB_SCRATCH": str(scratch),
         }
-        command = [*somebody(as_user), interpreter, "-c", code]
+        command = [*prefix, *somebody(as_user), interpreter, "-c", code]
         return subprocess.run(
             command, env=environment, cwd="/", capture_output=True, text=True, check=False
         )
@@ -125,6 +127,55 @@ def test_everything_works_in_a_user_namespace(report: dict[str, object]):
 
 def test_the_fence_stands_for_them_too(report: dict[str, object]):
     assert "only inside merged" in report["note"]
+
+
+def building(*instructions: str) -> str:
+    """Code that prints what each build says, or why it fails."""
+    return f"""
+import json
+from overlaylab import Lab
+from overlaylab.errors import OverlaylabError
+from overlaylab.image.build import base_image, build
+told = []
+with Lab("mine") as lab:
+    images = {{"base": base_image(lab)}}
+    for lines in {instructions}:
+        try:
+            built = build(lab, "FROM base\\n" + lines, images=images)
+            told.append((built.layers[0].path / "said").read_text())
+        except OverlaylabError as error:
+            told.append(str(error))
+print(json.dumps(told))
+"""
+
+
+@pytest.mark.parametrize("backend", ["kernel", "emulated"])
+def test_an_image_is_built_in_a_user_namespace(run: Run, report: dict[str, object], backend: str):
+    """A script is root to itself; who is anybody else there is so for PRoot alone."""
+    start = f"{ENTER}import os; os.environ['OVERLAYLAB_BACKEND'] = '{backend}'\n"
+    builds = building(
+        *("RUN id -u > /said", "RUN cat /proc/self/uid_map > /said", "RUN exit 3"),
+        "USER 7\nRUN id -u > /said",
+    )
+    done = run(start + builds)
+    assert done.returncode == 0, done.stderr
+    number, table, status, other = json.loads(done.stdout)
+    assert (number, table.split()[::2]) == ("0\n", ["0", "1"])
+    assert "it ended with status 3 (it said nothing): correct it" in status
+    assert other == "7\n" if shutil.which("proot") else "install PRoot" in other
+
+
+def test_where_no_proc_may_be_mounted_a_failed_build_says_so(run: Run, report: dict[str, object]):
+    """As in a container, which hides parts of its own (mount_too_revealing, fs/namespace.c)."""
+    hide = 'mount --bind /dev/null /proc/meminfo; exec "$@"'
+    hidden = ["unshare", "--mount", "sh", "-ec", hide, "sh"]
+    builds = building("RUN cat /proc/self/status > /said", "RUN echo 1 > /said")
+    done = run(ENTER + builds, prefix=hidden)
+    assert done.returncode == 0, done.stderr
+    without, one = json.loads(done.stdout)
+    assert "/proc/self/status" in without
+    assert "and had no /proc, for none may be mounted here" in without
+    assert one == "1\n"
 
 
 def test_no_privilege_leaks(report: dict[str, object], scratch: Path, user: int):

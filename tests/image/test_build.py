@@ -682,7 +682,7 @@ def test_a_layer_can_be_the_base(lab: Lab):
 def test_where_nothing_gives_a_run_its_root_it_says_what_to_install(
     lab: Lab, base: Image, monkeypatch: pytest.MonkeyPatch
 ):
-    """Neither mounts, nor PRoot, nor chroot(1)."""
+    """Neither mounts nor PRoot."""
     monkeypatch.setattr(sandbox, "mounts_work", lambda: False)
     monkeypatch.setattr(sandbox, "find_program", lambda name: None)
     with pytest.raises(BadDockerfile, match=r"cannot be run here .*install PRoot"):

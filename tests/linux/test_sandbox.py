@@ -10,16 +10,20 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
 from overlaylab import Lab, Overlay
 from overlaylab.backends.probe import unsuitable
+from overlaylab.errors import BadDockerfile
+from overlaylab.image.build import base_image, build
 from overlaylab.linux import confine, sandbox, syscalls, view
 
-from ..helpers import eventually, interrupted_after, kinds, processes, python, tree
+from ..helpers import children, eventually, interrupted_after, kinds, processes, python, tree
 from ..rights import REAL_ROOT, marks_on_a_tmpfs
 from .escapes import ATTRIBUTES, WRITES, filled
 
@@ -75,7 +79,7 @@ def run(web: Overlay, fence: str, monkeypatch: pytest.MonkeyPatch) -> Run:
     return lambda script: sandbox.run(script, place, sandbox.Limits())
 
 
-def refused(*_: object) -> None:
+def refused(*_: object, **__: object) -> None:
     """As where no view can be made: a script sees the machine's ``/``."""
     raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
@@ -361,3 +365,81 @@ def test_a_shell_that_cannot_be_started_is_an_error(web: Overlay, monkeypatch: p
     place = sandbox.Fence(str(web.merged), str(web.lab.tmp), mounts=True)
     with pytest.raises(OSError, match="No such file"):
         sandbox.run("true", place, sandbox.Limits(1))
+
+
+@pytest.fixture
+def image(kernel_lab: Lab) -> Overlay:
+    """A mount that can be a script's root."""
+    return kernel_lab.mount("image", lower=base_image(kernel_lab).unpack(kernel_lab))
+
+
+def run_in_time(web: Overlay) -> sandbox.Finished:
+    """A script with a root of its own; what was raised, or TimeoutError after some seconds."""
+    done: Future[sandbox.Finished] = Future()
+
+    def work() -> None:
+        try:
+            root = sandbox.Root("/", {"PATH": "/bin"})
+            done.set_result(web.run("echo said", sandbox.Limits(5), root))
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return done.result(10)
+
+
+def test_a_script_has_a_root_of_its_own(image: Overlay):
+    done = run_in_time(image)
+    assert (done.stdout, done.stderr, done.proc) == ("said\n", "", True)
+
+
+STEPS = {
+    **{"namespaces": (sandbox, "_enter_namespaces"), "its user": (sandbox, "_identity")},
+    **{"the keeper": (sandbox, "_keep"), "its /proc": (sandbox, "_has_proc")},
+    **{"the pivot": (sandbox, "_pivot"), "the network": (sandbox, "_enter_network")},
+    **{"Landlock": (confine, "restrict_files"), "capabilities": (confine, "drop_capabilities")},
+    **{"the filter": (confine, "filter_calls"), "its variables": (sandbox, "_environment")},
+    **{"a pipe": (os, "pipe"), "the script": (sandbox.orphans, "starting")},
+}
+
+
+@pytest.mark.parametrize("dismissing_fails", [False, True], ids=["", "and dismissing"])
+@pytest.mark.parametrize("step", STEPS)
+def test_whatever_step_fails_nobody_waits_and_nothing_is_left(
+    image: Overlay, step: str, dismissing_fails: bool, monkeypatch: pytest.MonkeyPatch
+):
+    run_in_time(image)  # what is found out once is known
+    before, dismiss = {*children()}, sandbox._dismiss
+
+    def dismissed(keeper: subprocess.Popen[bytes]) -> None:
+        dismiss(keeper)
+        raise PermissionError(errno.EPERM, "dismissing was refused")
+
+    if dismissing_fails:
+        monkeypatch.setattr(sandbox, "_dismiss", dismissed)
+    monkeypatch.setattr(*STEPS[step], refused)
+    with pytest.raises(PermissionError):
+        run_in_time(image)
+    monkeypatch.undo()
+    assert {*children()} <= before
+    assert run_in_time(image).stdout == "said\n"
+
+
+def test_a_thread_too_many_is_an_error(image: Overlay, monkeypatch: pytest.MonkeyPatch):
+    def start(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    root = sandbox.Root("/", {"PATH": "/bin"})
+    image.run("true", sandbox.Limits(5), root)  # what is found out once, in threads, is known
+    monkeypatch.setattr(threading.Thread, "start", start)
+    with pytest.raises(OSError, match="too many processes"):
+        image.run("true", sandbox.Limits(5), root)
+
+
+def test_a_failed_start_is_a_sentence_of_the_build(
+    kernel_lab: Lab, monkeypatch: pytest.MonkeyPatch
+):
+    images = {"base": base_image(kernel_lab)}
+    monkeypatch.setattr(sandbox, "_pivot", refused)
+    with pytest.raises(BadDockerfile, match=r"cannot be done \(Operation not permitted\)"):
+        build(kernel_lab, "FROM base\nRUN true", images=images)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...lab import Lab
-from ...linux.sandbox import Limits, Root, Shown
+from ...linux.sandbox import Limits, NoRoot, Root, Shown
 from ...overlay import Overlay
 from ...trees import copy_attributes, remove_tree
 from .context import Source, inside
@@ -187,17 +187,22 @@ class Run:
         )
         try:
             done = web.run("", Limits(TIMEOUT), root)
-        except PermissionError as error:
+        except NoRoot as error:
             why = f"it cannot be run here ({error.strerror})"
             raise self.one.error(why, "install PRoot (package proot)") from None
-        except (FileNotFoundError, NotADirectoryError) as error:
+        except (FileNotFoundError, NotADirectoryError, PermissionError) as error:
+            if error.filename is None:
+                raise
             why = f"it cannot be run ({self.command[0]}: {error.strerror})"
-            raise self.one.error(why, "check that the image has it") from None
+            raise self.one.error(why, "check that the image has it, as a program") from None
         if done.reached:
             raise self.one.error(f"it was stopped at {done.reached}", "give it less to do")
         if done.returncode:
             said = " ".join((done.stderr or done.stdout).split()) or "it said nothing"
-            raise self.one.error(f"it ended with status {done.returncode} ({said})", "correct it")
+            why = f"it ended with status {done.returncode} ({said})"
+            if not done.proc:
+                why += ", and had no /proc, for none may be mounted here"
+            raise self.one.error(why, "correct it")
 
     def _files(self, places: Places) -> list[Shown]:
         """What every RUN has in /etc, and a script that was in the Dockerfile."""
