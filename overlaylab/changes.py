@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import stat
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from .layer import Entry, Layer, Stored, read_entry
 from .linux import xattrs
 from .lookup import Place, descend, top
 from .text import Table, Tabular, printable, size_text
+from .trees import set_readable
 
 ChangeKind = Literal["added", "copied-up", "whiteout", "opaque", "metadata", "redirect"]
 
@@ -117,6 +119,75 @@ def _collect(
             if entry.kind == "directory":
                 places = _merging(entry, lower, below, found.places if found else ())
                 _collect(changes, stored, upper, child.path, path + "/", lower, places)
+
+
+def unchanged(upper: Layer, lower: Sequence[Layer]) -> list[str]:
+    """The paths without which `upper` would give the same view; what is in a directory before it.
+
+    They were copied up and then not changed, or changed back: a chmod to the mode that a file has
+    does that. BuildKit stores nothing of the kind (sameDirent in util/overlay/overlay_linux.go). It
+    compares what :func:`_is_same` does, but for xattrs, of which it knows security.capability, and
+    for content, where times of less than a second are equal. A file of several names is kept, so
+    that it stays one.
+
+    Args:
+        upper: the layer that is on top.
+        lower: the layers below it, the top one first.
+
+    Raises:
+        OSError: something cannot be read.
+    """
+    found: list[str] = []
+    _find_unchanged(found, upper, str(upper.path), "", lower, top(lower))
+    return found
+
+
+def _find_unchanged(
+    found: list[str],
+    upper: Layer,
+    directory: str,
+    prefix: str,
+    lower: Sequence[Layer],
+    below: Sequence[Place],
+) -> bool:
+    """Add them to `found`; are they all that there is in `directory`?"""
+    every = True
+    for name in sorted(os.listdir(directory)):
+        entry, path = upper.read(f"{directory}/{name}"), prefix + name
+        step = descend(lower, below, name)
+        hidden = step.visible
+        same = entry is not None and hidden is not None and entry.kind == hidden.kind
+        if entry is not None and hidden is not None and same:
+            if entry.kind == "directory":
+                same = not entry.opaque and entry.redirect is None
+                same = same and _find_unchanged(
+                    found, upper, entry.path, path + "/", lower, step.places
+                )
+            same = same and _is_same(upper, entry, hidden)
+        if same:
+            found.append(path)
+        every = every and same
+    return every
+
+
+def _is_same(upper: Layer, entry: Entry, below: Entry) -> bool:
+    """Are the two, which are of one kind, the same but for the time of a directory?"""
+    ours, theirs = entry.stat, below.stat
+    if not _same_attributes(upper, entry.path, entry, below.path, below):
+        return False
+    if entry.kind == "directory":
+        return True
+    if ours.st_nlink > 1 or entry.metacopy or below.metacopy:
+        return False
+    about = [(one.st_size, one.st_mtime_ns, one.st_rdev, one.st_mode) for one in (ours, theirs)]
+    if about[0] != about[1]:
+        return False
+    if entry.kind == "symlink":
+        return os.readlink(entry.path) == os.readlink(below.path)
+    if entry.kind == "file":
+        with set_readable(entry.path), set_readable(below.path):
+            return filecmp.cmp(entry.path, below.path, shallow=False)
+    return True
 
 
 def _kind(

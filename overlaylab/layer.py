@@ -30,16 +30,17 @@ class Entry:
         kind: ``"file"``, ``"directory"``, ``"symlink"``, ``"whiteout"`` (nothing is there,
             and what lower layers have is hidden) or ``"other"`` (a device, socket or pipe).
         stat: its lstat(2).
+        path: where it is, really.
     """
 
-    __slots__ = ("_marks", "_path", "_prefixes", "kind", "stat")
+    __slots__ = ("_marks", "_prefixes", "kind", "path", "stat")
 
     def __init__(
         self, kind: EntryKind, status: os.stat_result, path: str, prefixes: Collection[str]
     ) -> None:
         self.kind = kind
         self.stat = status
-        self._path = path
+        self.path = path
         self._prefixes = prefixes
         self._marks: dict[str, bytes] | None = None
 
@@ -51,7 +52,7 @@ class Entry:
         """Overlayfs's own xattrs of a file or directory, read when first asked for."""
         if self._marks is None:
             readable = self.kind in ("file", "directory")
-            self._marks = xattrs.marks(self._path, self._prefixes) if readable else {}
+            self._marks = xattrs.marks(self.path, self._prefixes) if readable else {}
         return self._marks
 
     @property

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from overlaylab import Change, Lab, Layer, Overlay
+from overlaylab.changes import unchanged
 
 from .helpers import change, kinds, overlay_by_hand
 from .rights import MARKS, REAL_ROOT
@@ -312,3 +313,41 @@ def test_a_file_of_two_names_is_stored_once(web: Overlay):
     (web.merged / "more").write_bytes(bytes(1))
     assert [one.size for one in web.changes()] == [1000, 1, 1000]
     assert web.changes().stored == 1001
+
+
+# What says nothing new.
+
+
+def test_the_same_time_and_size_are_not_enough(lab: Lab):
+    """Here BuildKit would lose the change, for it reads a file only if its time is of a second."""
+    lower = lab.layer("lower", {"d/a": "one", "d/b": "one"})
+    upper = lab.layer("upper", {"d/a": "one", "d/b": "two"})
+    for layer in (lower, upper):
+        for name in ("d/a", "d/b"):
+            os.utime(layer.path / name, ns=(1_000_000_001, 1_000_000_001))
+    assert unchanged(upper, [lower]) == ["d/a"]
+    os.utime(upper.path / "d/a", ns=(1_000_000_002, 1_000_000_002))
+    assert unchanged(upper, [lower]) == []
+
+
+def test_what_is_in_a_directory_comes_before_it(lab: Lab):
+    one, two = (lab.layer(name, {"d/e/": None, "f/": None}) for name in ("one", "two"))
+    assert unchanged(two, [one]) == ["d/e", "d", "f"]
+
+
+def test_what_a_layer_between_hides_is_not_compared_with(lab: Lab):
+    layers = [lab.layer(name, {"a": "x", "d/b": "x"}) for name in ("top", "base")]
+    for layer in layers:
+        for name in ("a", "d/b"):
+            os.utime(layer.path / name, (1, 1))
+    web = lab.mount("web", lower=[layers[1]])
+    web.sh("rm a; rm -r d; mkdir d")
+    middle = web.commit("middle")
+    assert unchanged(layers[0], [layers[1]]) == ["a", "d/b", "d"]
+    assert unchanged(layers[0], [middle, layers[1]]) == []
+
+
+def test_an_xattr_is_a_change(lab: Lab):
+    one, two = (lab.layer(name, {"d/": None}) for name in ("one", "two"))
+    os.setxattr(two.path / "d", "user.x", b"y")
+    assert unchanged(two, [one]) == []

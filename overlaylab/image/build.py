@@ -18,6 +18,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ..changes import unchanged
 from ..errors import BadDockerfile, BadImage, OverlaylabError
 from ..lab import Lab
 from ..layer import Content, Layer, Stored, write_content
@@ -31,7 +32,6 @@ from .dockerfile.context import Source, context_at
 from .dockerfile.copying import Copying
 from .dockerfile.fetching import fetch, is_repository, is_url
 from .dockerfile.files import Files
-from .dockerfile.mounts import Places
 from .dockerfile.reading import Instruction, parse
 from .dockerfile.running import Run, Surroundings
 from .dockerfile.stage import PATH, Stage, digest
@@ -515,7 +515,7 @@ class _Builder:
 
         Args:
             one: the instruction.
-            work: what it does; if it returns places of mounts, what is there for them is no change.
+            work: what it does.
             layers: what is below, the bottom one first.
             key: what these are.
             besides: what else the layer depends on.
@@ -525,12 +525,17 @@ class _Builder:
         cached = key in self._known.layers
         if not cached:
             with self._mounted(layers) as web:
-                places = work(web)
+                work(web)
                 name = f"{one.keyword.lower()}{len(self._known.layers) + 1}"
                 layer = web.commit(name)
-                if isinstance(places, Places):
-                    places.forget(layer)
-                self._known.layers[key] = layer
+            try:
+                for path in unchanged(layer, layers[::-1]):
+                    place = layer.path / path
+                    (os.unlink if place.is_symlink() or not place.is_dir() else os.rmdir)(place)
+            except BaseException:
+                self._lab.remove_layer(name)
+                raise
+            self._known.layers[key] = layer
         layer = self._known.layers[key]
         stage.key = digest(stage.key, key)
         stage.layers.append(layer)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import http.server
 import io
@@ -16,6 +17,7 @@ import pytest
 
 from overlaylab import Image, Lab, Layer
 from overlaylab.errors import BadDockerfile
+from overlaylab.image import build as build_module
 from overlaylab.image.build import Build, base_image, build
 from overlaylab.image.dockerfile import running
 from overlaylab.linux import sandbox
@@ -648,6 +650,41 @@ def test_what_cannot_be_built_is_a_sentence_with_its_line(
     assert [name for name in lab.layers if name not in before] in ([], ["init-of-builds"])
     assert lab.mounts == {}
     assert not (lab.path / "mounts").exists() or os.listdir(lab.path / "mounts") == []
+
+
+SAME = {
+    "chown 0:0 f && chmod 644 f && chmod 755 d": [],
+    "mv f g && mv g f": [],
+    "chown -h 0:0 l": [],
+    "chown -R 0:0 d && chmod 600 d/y": ["d/", "d/y"],
+    "touch -d @1 f": ["f"],
+    "chmod 700 d": ["d/"],
+    "ln f g": ["f", "g"],
+    "chmod 644 f; rm -r d": ["d"],
+    "cp -p f g && rm f && ln -s g f": ["f", "g"],
+}
+
+
+@pytest.mark.parametrize("command", SAME)
+def test_what_is_copied_up_and_then_the_same_is_not_stored(lab: Lab, base: Image, command: str):
+    """The corpus of tests/engines shows that BuildKit does so, too."""
+    built = made(lab, base, f"RUN echo x > f; mkdir d; echo y > d/y; ln -s f l\nRUN {command}")
+    assert names(built.layers[0].path) == SAME[command]
+    assert built.steps[-1].bytes == 2 * any(name in ("f", "d/y") for name in SAME[command])
+
+
+def test_a_build_that_cannot_compare_leaves_no_layer(
+    lab: Lab, base: Image, monkeypatch: pytest.MonkeyPatch
+):
+    def fails(*_: object) -> list[str]:
+        raise OSError(errno.EIO, "Input/output error")
+
+    made(lab, base, "RUN true")
+    before = list(lab.layers)
+    monkeypatch.setattr(build_module, "unchanged", fails)
+    with pytest.raises(BadDockerfile, match="Input/output error"):
+        made(lab, base, "RUN echo x > f")
+    assert list(lab.layers) == before
 
 
 def test_both_backends_build_the_same(kernel_lab: Lab):

@@ -7,7 +7,6 @@ followed: what would go through one is refused, and a link in the place of a fil
 from __future__ import annotations
 
 import contextlib
-import filecmp
 import os
 import posixpath
 import re
@@ -176,8 +175,6 @@ class Copying:
     def _copy_file(self, source: Source, place: Path, target: Path) -> None:
         status = place.lstat()
         key = status.st_dev, status.st_ino
-        if self._is_there(source, place, target):
-            return
         _make_way(target)
         if stat.S_ISREG(status.st_mode) and status.st_nlink > 1 and key in self._first:
             os.link(self._first[key], target)
@@ -185,19 +182,6 @@ class Copying:
         self._first[key] = target
         copy_entry(str(place), str(target))
         self._finish(source, place, target)
-
-    def _is_there(self, source: Source, place: Path, target: Path) -> bool:
-        """Is the same file there already? Then BuildKit's layer does not have it again."""
-        new = place.lstat()
-        if not stat.S_ISREG(new.st_mode) or target.is_symlink() or not target.is_file():
-            return False
-        old = target.lstat()
-        uid, gid = self.owner or source.owner or (new.st_uid, new.st_gid)
-        mode = stat.S_IMODE(new.st_mode)
-        mode = mode if self.chmod is None else self.chmod(mode, False)
-        wanted = (mode, new.st_size, int(new.st_mtime), uid, gid)
-        is_ = (stat.S_IMODE(old.st_mode), old.st_size, int(old.st_mtime), old.st_uid, old.st_gid)
-        return wanted == is_ and filecmp.cmp(place, target, shallow=False)
 
     def _finish(self, source: Source, place: Path, target: Path) -> None:
         status = place.lstat()

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...layer import Layer
 from .context import inside
 
 #: The keys of each type (Dockerfile reference, "RUN --mount"), besides type and target.
@@ -135,7 +134,6 @@ class Places:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._made: list[Path] = []
-        self._before: dict[str, tuple[int, int, int]] = {}
 
     def make(self, path: str, *, file: bool = False) -> str:
         """The place on this machine for `path` of the image, which is made if it is not there.
@@ -148,9 +146,6 @@ class Places:
         above = place
         while not os.path.lexists(above):
             missing.append(above)
-            above = above.parent
-        while missing and above != self._root:
-            self._before.setdefault(str(above.relative_to(self._root)), _attributes(above))
             above = above.parent
         for one in reversed(missing):
             if file and one == place:
@@ -171,21 +166,6 @@ class Places:
                     place.rmdir()
             elif place.stat().st_size == 0:
                 place.unlink()
-
-    def forget(self, layer: Layer) -> None:
-        """Take the directories out of `layer` that are there because of a place alone."""
-        for path, before in sorted(self._before.items(), reverse=True):
-            entry = layer.entry(path)
-            if entry is None or entry.kind != "directory" or entry.opaque:
-                continue
-            place = layer.path / path
-            if not os.listdir(place) and _attributes(place) == before:
-                place.rmdir()
-
-
-def _attributes(place: Path) -> tuple[int, int, int]:
-    status = place.lstat()
-    return status.st_mode, status.st_uid, status.st_gid
 
 
 @contextmanager

@@ -147,8 +147,8 @@ class Run:
             raise self.one.error(why, "check the name, the context and its .dockerignore")
         return source.digest(path)
 
-    def work(self, web: Overlay) -> Places:
-        """Run it on a mount; return the places that it saw other things at.
+    def work(self, web: Overlay) -> None:
+        """Run it on a mount.
 
         Raises:
             BadDockerfile: it failed.
@@ -170,7 +170,6 @@ class Run:
             for mount in self.mounts:
                 shown += self._shown(mount, places, stack, environment)
             self._execute(web, user, environment, shown)
-        return places
 
     def _execute(
         self, web: Overlay, user: User, environment: dict[str, str], shown: list[Shown]
