@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import posixpath
 import re
 import tempfile
 import weakref
@@ -34,7 +33,7 @@ from .dockerfile.fetching import fetch, is_repository, is_url
 from .dockerfile.files import Files
 from .dockerfile.reading import Instruction, parse
 from .dockerfile.running import Run, Surroundings
-from .dockerfile.stage import PATH, Stage, digest
+from .dockerfile.stage import PATH, Stage, clean, digest
 from .dockerfile.stages import find_stage, read_stages
 from .dockerfile.users import find_owner
 from .image import Image
@@ -388,8 +387,9 @@ class _Builder:
     def _workdir(self, one: Instruction) -> None:
         one.flags(())
         stage = self._now
-        path = posixpath.join(stage.directory, stage.expand(one, one.value))
-        path = "/" + posixpath.normpath(path).lstrip("/")
+        path = stage.expand(one, one.value)
+        if not path.startswith("/"):  # else BuildKit keeps it as it is (NormalizePath)
+            path = clean(stage.directory, path)
         stage.config["WorkingDir"] = path
         if path == "/":
             stage.note(f"WORKDIR {path}")
@@ -398,7 +398,7 @@ class _Builder:
 
         def work(web: Overlay) -> None:
             owner = find_owner(web.merged, stage.user) if stage.user else (0, 0)
-            Copying(web.merged, owner).make(path)
+            Copying(web.merged, owner).make(stage.directory)
 
         self._layer(one, work, stage.layers, stage.key, path)
         stage.note(f"WORKDIR {path}", layer=True)

@@ -652,6 +652,27 @@ def test_what_cannot_be_built_is_a_sentence_with_its_line(
     assert not (lab.path / "mounts").exists() or os.listdir(lab.path / "mounts") == []
 
 
+@pytest.mark.parametrize(
+    ("lines", "kept", "is_"),
+    [
+        ("WORKDIR /a//b/../c/", "/a//b/../c/", "/a/c"),
+        ("WORKDIR /a//b/../c/\nWORKDIR d/../e/", "/a/c/e", "/a/c/e"),
+        ("WORKDIR /a/", "/a/", "/a"),
+        ("WORKDIR ../../x", "/x", "/x"),
+        ("WORKDIR //", "//", "/"),
+    ],
+)
+def test_an_absolute_working_directory_is_kept_as_it_is_written(
+    lab: Lab, base: Image, lines: str, kept: str, is_: str
+):
+    """As NormalizeWorkdir of BuildKit does (util/system/path.go)."""
+    built = made(lab, base, f"{lines}\nRUN pwd > /where\nCOPY f .", {"f": "f"})
+    assert built.image.config["WorkingDir"] == kept
+    assert built.image.history[-3]["created_by"] == f"WORKDIR {kept}"
+    assert (built.layers[1].path / "where").read_text() == f"{is_}\n"
+    assert read(built, f"{is_[1:]}/f" if is_ != "/" else "f") == "f"
+
+
 SAME = {
     "chown 0:0 f && chmod 644 f && chmod 755 d": [],
     "mv f g && mv g f": [],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import posixpath
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -62,8 +63,8 @@ class Stage:
 
     @property
     def directory(self) -> str:
-        """Where its commands begin."""
-        return self.config.get("WorkingDir") or "/"
+        """Where its commands begin; the config has it as it was written."""
+        return clean("/", self.config.get("WorkingDir") or "/")
 
     @property
     def user(self) -> str:
@@ -103,6 +104,11 @@ class Stage:
         entry: Json = {"created": time_text(0), "created_by": text + " # buildkit" * files}
         entry["comment"] = "buildkit.dockerfile.v0"
         self.history.append(entry if layer else {**entry, "empty_layer": True})
+
+
+def clean(directory: str, path: str) -> str:
+    """Where `path` leads from `directory`, without ``..`` or a slash too many."""
+    return "/" + posixpath.normpath(posixpath.join(directory, path)).strip("/")
 
 
 def digest(*parts: str) -> str:
