@@ -429,7 +429,7 @@ def test_links_in_the_root_of_an_engine_are_not_followed_from_here(tmp_path: Pat
 
 
 @pytest.fixture
-def podman(engine: Engine, tmp_path: Path) -> Path:
+def podman(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A directory with what ``podman`` answers, in a file for what it is asked.
 
     It has the container ``web``. It is rootless, so that marks are xattrs of users.
@@ -446,6 +446,7 @@ def podman(engine: Engine, tmp_path: Path) -> Path:
     (answers / "info --format json").write_text(json.dumps(info))
     (answers / "image inspect 1234").write_text(json.dumps(image))
     (answers / "ps --all --format {{.Names}}").write_text("web\n")
+    monkeypatch.setenv("CONTAINERS_STORAGE_CONF", str(tmp_path / "storage.conf"))
     program = engine.place.parent / "podman"
     program.write_text(f'#!/bin/sh\nexec /bin/cat "{answers}/$*"\n')
     program.chmod(0o755)
@@ -460,6 +461,17 @@ def test_podman_is_asked_for_what_docker_does_not_know(podman: Path):
 
     (podman / "image inspect 1234").unlink()
     assert [layer.name for layer in Overlay.of("web").lower] == [podman.parent.name]
+
+
+def test_podman_without_a_storage_is_not_asked(
+    podman: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It would make one, and mount it."""
+    monkeypatch.delenv("CONTAINERS_STORAGE_CONF")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    assert "podman: it has no storage here" in refusal(NoSuchContainer, "web")
 
 
 def test_podman_itself_is_asked_where_it_answers_for_docker(

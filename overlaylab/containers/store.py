@@ -262,8 +262,13 @@ def items(what: object) -> list[Any]:
     return what if isinstance(what, list) else []
 
 
-def ask(tool: str, *words: str) -> str:
+def ask(tool: str, *words: str, by: Sequence[str] = ()) -> str:
     """What an engine's client says.
+
+    Args:
+        tool: the client.
+        words: its command.
+        by: a program that starts it, and the words for that.
 
     Raises:
         Silent: it refuses, or there is none.
@@ -273,7 +278,7 @@ def ask(tool: str, *words: str) -> str:
         raise Silent(f"no {tool} is installed")
     try:
         done = subprocess.run(
-            [program, *words],
+            [*by, program, *words],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=SECONDS,
@@ -289,13 +294,13 @@ def ask(tool: str, *words: str) -> str:
     return os.fsdecode(done.stdout)
 
 
-def ask_json(tool: str, *words: str) -> Any:
+def ask_json(tool: str, *words: str, by: Sequence[str] = ()) -> Any:
     """The same for a client that answers in JSON.
 
     Raises:
         Silent: it refuses, there is none, or it is no JSON.
     """
     try:
-        return json.loads(ask(tool, *words))
+        return json.loads(ask(tool, *words, by=by))
     except (ValueError, RecursionError):
         raise Silent(f"{tool} gave an answer that is no JSON") from None

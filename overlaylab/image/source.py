@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..containers import podman
 from ..errors import BadImage, in_words
 from .archive import load, load_stream
 from .contents import asked_for
@@ -106,15 +107,19 @@ def _saved(
     """
     refusals = []
     for engine in engines:
+        if engine == "podman" and not podman.has_storage():
+            refusals.append("podman: it has no storage here, and so no images")
+            continue
+        save = [*(podman.apart() if engine == "podman" else ()), engine, "save"]
         # Podman keeps one platform under a name, and its client does not know the option.
         options = ["--platform", platform] if platform and engine != "podman" else []
         try:
-            return _streamed([engine, "save", *options, "--", name], name, tag, platform, again)
+            return _streamed([*save, *options, "--", name], name, tag, platform, again)
         except _Refused as refusal:
             said = str(refusal)
         if options and "--platform" in said:  # Docker before 28 keeps one as well
             try:
-                return _streamed([engine, "save", "--", name], name, tag, platform, again)
+                return _streamed([*save, "--", name], name, tag, platform, again)
             except _Refused as refusal:
                 said = str(refusal)
         refusals.append(f"{engine}: {said.rstrip('.')}")

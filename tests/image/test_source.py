@@ -41,6 +41,7 @@ def tool(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tool]:
     temporary.mkdir()
     monkeypatch.setenv("PATH", str(programs))
     monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setenv("CONTAINERS_STORAGE_CONF", str(directory / "storage.conf"))
     monkeypatch.setattr(tempfile, "tempdir", None)
 
     def make(name: str, script: str) -> Path:
@@ -102,6 +103,40 @@ def test_without_a_daemon_of_docker_podman_is_asked(saved: Path, tool: Tool):
         opened("mine:1"),
     ):
         pass
+
+
+def test_podman_is_not_asked_where_it_has_no_storage(
+    saved: Path, tool: Tool, directory: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It would make one, and mount it."""
+    monkeypatch.delenv("CONTAINERS_STORAGE_CONF")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setenv("XDG_DATA_HOME", str(directory / "data"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(directory / "config"))
+    tool("podman", f"touch {directory}/asked; cat {saved}")
+    for name in ("mine:1", "containers-storage:mine:1"):
+        with pytest.raises(BadImage, match=r"\(podman: it has no storage here.*\)"), opened(name):
+            pass
+    assert not (directory / "asked").exists()
+    (directory / "data/containers/storage").mkdir(parents=True)
+    with opened("mine:1") as image:
+        assert sums(image) == (2, 16, 6)
+    (directory / "data/containers/storage").rmdir()
+    (directory / "config/containers").mkdir(parents=True)
+    config = directory / "config/containers/storage.conf"
+    config.write_text(f'[storage]\ngraphroot = "{directory}/programs"\n')
+    with opened("mine:1") as image:
+        assert sums(image) == (2, 16, 6)
+
+
+@pytest.mark.skipif(not REAL_ROOT, reason="only root's Podman mounts where all see it")
+def test_what_podman_mounts_is_gone_with_it(saved: Path, tool: Tool, directory: Path):
+    for name in ("unshare", "true"):
+        (directory / "programs" / name).symlink_to(f"/usr/bin/{name}")
+    tool("podman", f"mount -t tmpfs mine {directory}/temporary && cat {saved}")
+    with opened("mine:1") as image:
+        assert sums(image) == (2, 16, 6)
+    assert f"{directory}/temporary" not in Path("/proc/self/mountinfo").read_text()
 
 
 def test_an_engine_that_dies_on_the_way_is_asked_for_its_words(saved: Path, tool: Tool):
