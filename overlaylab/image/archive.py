@@ -217,6 +217,7 @@ class _PassedLayer(ImageLayer):
         super().__init__(
             self._gone, name, diff_id, media_type=source.media_type, packed_size=passed.size
         )
+        self.tar_size = passed.tar_size
         self._passed = passed
         self._digest = source.digest
 

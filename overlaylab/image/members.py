@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, cast
 
 from ..errors import BadImage, SystemRefused
+from ..progress import counted
 from ..text import size_text
 from .blob import Blob, compression, decompress, peek
 from .tarreader import TarEntry, read_tar
@@ -46,12 +47,14 @@ class Passed:
         size: its bytes.
         digest: their digest.
         diff_id: the digest of the tar, which may have been compressed.
+        tar_size: the bytes of the tar.
         failure: why it is no tar, if so.
     """
 
     size: int
     digest: str = ""
     diff_id: str = ""
+    tar_size: int = 0
     failure: BadImage | None = None
     _batches: list[Blob] = field(default_factory=list)
 
@@ -198,10 +201,14 @@ def _kept(size: int, data: Iterator[bytes], storage: _Storage) -> Blob | Passed:
     outer, inner = hashlib.sha256(), hashlib.sha256()
     packed = _hashed(whole, outer)
     plain = packed if compression(head) is None else _hashed(decompress(packed), inner)
+
+    def tally(size: int) -> None:
+        found.tar_size += size
+
     batch: list[object] = []
     length = 0
     try:
-        for entry, _ in read_tar(plain):
+        for entry, _ in read_tar(counted(plain, tally)):
             batch.append(_FIELDS(entry))
             length += 200 + len(entry.path) + len(entry.link)
             length += sum(map(len, entry.xattrs.values()))

@@ -61,6 +61,8 @@ class ImageLayer:
         self.name = name
         self.media_type = media_type
         self.packed_size = packed_size
+        #: The bytes of the tar, where they have passed; 0 where they can be counted.
+        self.tar_size = 0
         self._diff_id = diff_id
 
     @classmethod

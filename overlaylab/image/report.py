@@ -407,16 +407,10 @@ def _read(layer: ImageLayer, count: Count, *, contents: bool, pushed: bool) -> _
         for entry, data in read_tar(chunks if gzip is None else gzip.passed(chunks)):
             entries.append(entry)
             digests.append(_digest(data) if contents and entry.size >= _WORTH_COMPARING else b"")
-    # How long the tar is, is not known of a layer that has passed by in a stream.
-    compressed = packed is not None and packed < length if length else _says_so(layer)
-    if not compressed:
+    length = length or layer.tar_size
+    if packed is None or packed >= length:  # not compressed
         packed = None if gzip is None else gzip.size
     return _Read(entries, digests, length, packed)
-
-
-def _says_so(layer: ImageLayer) -> bool:
-    """Is it compressed, as its media type says (OCI image-spec, media-types.md; Docker's)?"""
-    return layer.media_type.endswith(("gzip", "zstd"))
 
 
 def _digest(data: Iterable[bytes]) -> bytes:

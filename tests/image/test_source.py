@@ -16,6 +16,7 @@ from overlaylab import Image, Lab
 from overlaylab.__main__ import main
 from overlaylab.errors import BadImage, SystemRefused
 from overlaylab.image import members
+from overlaylab.image.blob import Compression
 from overlaylab.image.source import opened
 from overlaylab.linux import mount, syscalls
 
@@ -208,6 +209,19 @@ def test_the_standard_input(saved: Path, tool: Tool, compression: str, again: bo
         [sys.executable, "-c", script], input=packed, capture_output=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, b"2 16 6\n"), done.stderr
+
+
+@pytest.mark.parametrize("compression", ["none", "gzip"])
+def test_a_stream_has_the_figures_of_a_file(
+    saved: Path, tool: Tool, directory: Path, compression: Compression
+):
+    layout = Image.load(saved).save(directory / "x.tar", compression=compression)
+    tool("docker", f"cat {layout}")
+    with opened("mine:1") as passed, opened(str(layout)) as stays:
+        assert passed.report().layers == stays.report().layers
+        lengths = [sum(map(len, layer.chunks())) for layer in stays.layers]
+        assert [layer.tar_bytes for layer in passed.report().layers] == lengths
+        assert (passed.report().pushed_bytes is None) == (compression == "none")
 
 
 @pytest.mark.parametrize("compression", COMPRESSIONS)
