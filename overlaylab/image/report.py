@@ -408,8 +408,10 @@ def _read(layer: ImageLayer, count: Count, *, contents: bool, pushed: bool) -> _
             entries.append(entry)
             digests.append(_digest(data) if contents and entry.size >= _WORTH_COMPARING else b"")
     length = length or layer.tar_size
-    if packed is None or packed >= length:  # not compressed
-        packed = None if gzip is None else gzip.size
+    if packed == length:  # not compressed; what is, may be longer than the tar
+        packed = None
+    if packed is None and gzip is not None:
+        packed = gzip.size
     return _Read(entries, digests, length, packed)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -25,6 +26,7 @@ from overlaylab.image.model import new_rest
 from overlaylab.image.report import report
 
 from ..helpers import python
+from .test_hostile_images import GOOD, docker_archive, sha
 
 
 def archive(entries: Sequence[str]) -> bytes:
@@ -435,6 +437,15 @@ def test_what_is_pushed(directory: Path, capsys: pytest.CaptureFixture[str], kin
     measured = [one["pushed_bytes"] for one in found["layers"]]
     assert measured == (sizes if kind == "zstd" else gzipped)
     assert found["pushed_bytes"] == sum(measured)
+
+
+def test_what_is_compressed_may_be_longer_than_it_was(directory: Path):
+    """As a layer of packages is, which are compressed already."""
+    packed = gzip.compress(GOOD) + 500 * gzip.compress(b"")
+    config = {"rootfs": {"diff_ids": [sha(GOOD)]}}
+    path = docker_archive(directory / "image.tar", packed, config=config)
+    (found,) = Image.load(path).report().layers
+    assert found.pushed_bytes == len(packed) > found.tar_bytes == len(GOOD)
 
 
 def manifest(layout: Path) -> bytes:
