@@ -21,8 +21,6 @@ from .blob import Blob, Json, check, digest_hex, digest_of
 from .members import MOST_OF_JSON, Files, Passed
 from .model import ARCHITECTURES, platform_text
 
-#: As many lowers as overlayfs takes (ovl_params.h, OVL_MAX_STACK); Docker stops at 127.
-_MOST_OF_LAYERS = 500
 #: More images than anybody puts into a file.
 _MOST_OF_IMAGES = 1000
 #: Indexes may point to indexes, but not for ever.
