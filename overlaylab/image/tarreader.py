@@ -39,7 +39,6 @@ _MOST_OF_HEADER = 1 << 20
 _LARGEST = 1 << 44
 _NAME_MAX, _PATH_MAX = 255, 4096
 _XATTR = b"SCHILY.xattr."
-_SPARSE = b"GNU.sparse."
 #: A name in which this is not found has nothing to be cleaned but a final slash.
 _UNTIDY = re.compile(r"^/|//|\0|(?:^|/)\.")
 
@@ -218,7 +217,7 @@ def read_tar(chunks: Iterable[bytes]) -> Iterator[tuple[TarEntry, Iterator[bytes
             continue
         entry, stored = _entry(block, letter, size, records)
         left = _Pieces(reader, stored)
-        if letter == b"S" or (records and any(key.startswith(_SPARSE) for key in records)):
+        if letter == b"S" or (records and _sparse_version(records) is not None):
             data = _sparse(entry, left, block, records)
         else:
             data = left.take(stored) if entry.kind == "file" else iter(())
@@ -256,6 +255,19 @@ class _Pieces:
         return self._reader.read(BLOCK)
 
 
+def _sparse_version(records: dict[bytes, bytes]) -> int | None:
+    """The major version of a sparse file in pax's records; None for another file.
+
+    Of a version that nobody knows the bytes are the file (Go, archive/tar,
+    readGNUSparsePAXHeaders).
+    """
+    version = records.get(b"GNU.sparse.major"), records.get(b"GNU.sparse.minor")
+    if version == (b"1", b"0"):
+        return 1
+    known = version in ((b"0", b"0"), (b"0", b"1"))
+    return 0 if known or (version == (None, None) and b"GNU.sparse.map" in records) else None
+
+
 def _sparse(
     entry: TarEntry, left: _Pieces, block: bytes, records: dict[bytes, bytes]
 ) -> Iterator[bytes]:
@@ -270,12 +282,14 @@ def _sparse(
     try:
         if block[156:157] == b"S":
             numbers, size = _old_map(left, block), _number(block[483:495])
-        elif records.get(b"GNU.sparse.major", b"0") != b"0":
-            numbers, size = _map_before_data(left), int(records[b"GNU.sparse.realsize"])
         else:
-            listed = records.get(b"GNU.sparse.map", b"")
-            numbers = [int(number) for number in listed.split(b",") if number]
-            size = int(records[b"GNU.sparse.size"])
+            # Each version has its own key for the size, and Go takes either.
+            size = int(records.get(b"GNU.sparse.size") or records[b"GNU.sparse.realsize"])
+            if _sparse_version(records) == 1:
+                numbers = _map_before_data(left)
+            else:
+                listed = records.get(b"GNU.sparse.map", b"")
+                numbers = [int(number) for number in listed.split(b",") if number]
         pieces = [one for one in zip(numbers[::2], numbers[1::2], strict=True) if one[1]]
     except (KeyError, ValueError):
         raise _bad_map(entry) from None
@@ -403,7 +417,8 @@ def _entry(
     uid, gid = _number(block[108:116]), _number(block[116:124])
     xattrs = {}
     if records:
-        raw = records.get(b"GNU.sparse.name", raw)
+        if _sparse_version(records) is not None:
+            raw = records.get(b"GNU.sparse.name", raw)
         uid, gid = _decimal(records, b"uid", uid), _decimal(records, b"gid", gid)
         size, mtime = _decimal(records, b"size", size), _decimal(records, b"mtime", mtime)
         xattrs = {

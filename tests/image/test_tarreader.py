@@ -212,6 +212,7 @@ def test_a_sparse_file_is_read_as_it_was(directory: Path, form: str, chunk: int,
         {"GNU.sparse.map": "0,-1,0,2", "GNU.sparse.size": "9"},
         {"GNU.sparse.map": "0,1"},
         {"GNU.sparse.map": "0,1", "GNU.sparse.size": str(1 << 45)},
+        {"GNU.sparse.major": "0", "GNU.sparse.minor": "1", "GNU.sparse.size": "9"},
         {"GNU.sparse.major": "1", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "9"},
     ],
 )
@@ -226,3 +227,20 @@ def test_an_empty_chunk_is_not_the_end():
     pieces = [piece for part in cut(written(entry("f", size=2000)), 512) for piece in (b"", part)]
     assert [len(b"".join(data)) for _, data in read_tar(pieces)] == [2000]
     assert [one.path for one, _ in read_tar(pieces)] == ["f"]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"GNU.sparse.name": "other"},
+        {"GNU.sparse.size": "100"},
+        {"GNU.sparse.major": "2", "GNU.sparse.minor": "0", "GNU.sparse.realsize": "100"},
+        {"GNU.sparse.major": "1", "GNU.sparse.minor": "1", "GNU.sparse.realsize": "100"},
+    ],
+)
+def test_what_is_sparse_in_no_known_way_is_a_file(headers: dict[str, str]):
+    """As Go has it, and so Docker 20.10 and 28.5."""
+    made = entry("f", size=20)
+    made.pax_headers = headers
+    found = [(one.path, one.size) for one, _ in read_tar([written(made, form="pax")])]
+    assert found == [("f", 20)]
