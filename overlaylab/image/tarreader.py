@@ -157,19 +157,21 @@ class _Reader:
                 continue
             self._next()
 
-    def skip(self, size: int) -> None:
-        """Leave out the next `size` bytes."""
+    def skip(self, size: int, spare: int = 0) -> None:
+        """Leave out the next `size` bytes, the last `spare` of which need not be there."""
         while size > len(self._buffer) - self._at:
             size -= len(self._buffer) - self._at
-            self._next()
+            if not self._next(size <= spare):
+                return
         self._at += size
 
-    def _next(self) -> None:
-        """Go on to the next chunk, now that this one is read."""
+    def _next(self, may_end: bool = False) -> bool:
+        """Go on to the next chunk, now that this one is read; False if it was the last."""
         chunk = next(self._chunks, None)
-        if chunk is None:
+        if chunk is None and not may_end:
             raise BadImage(_CUT_SHORT)
-        self._buffer, self._at = chunk, 0
+        self._buffer, self._at = chunk or b"", 0
+        return chunk is not None
 
     def finish(self) -> None:
         """Read to the end, so that a digest counts all of it."""
@@ -191,12 +193,18 @@ def read_tar(chunks: Iterable[bytes]) -> Iterator[tuple[TarEntry, Iterator[bytes
     """
     reader = _Reader(chunks)
     records: dict[bytes, bytes] = {}
+    names: dict[bytes, bytes] = {}
     while True:
         if reader.at_end():  # without the two empty blocks: Docker takes it
             return
         block = reader.read(BLOCK)
         zeros = block.count(0)
         if zeros == BLOCK:
+            if not reader.at_end() and reader.read(BLOCK).count(0) != BLOCK:
+                raise BadImage(
+                    "A layer's tar goes on after an empty block, which is half of its end: the "
+                    "file is damaged, get it again."
+                )
             break
         # Adler-32 counts the bytes up in C; up to half a block of them it cannot overflow.
         total = (adler32(block) & 0xFFFF) - 1 if 2 * zeros >= BLOCK else sum(block)
@@ -212,9 +220,10 @@ def read_tar(chunks: Iterable[bytes]) -> Iterator[tuple[TarEntry, Iterator[bytes
             if letter in (b"x", b"X"):
                 records = _records(body)  # the last one counts, as for Go, or they would add up
             elif letter in (b"L", b"K"):  # GNU's long names
-                name = b"path" if letter == b"L" else b"linkpath"
-                records = {**records, name: body.partition(b"\0")[0]}
+                names[b"path" if letter == b"L" else b"linkpath"] = body.partition(b"\0")[0]
             continue
+        if names:  # which count more than pax's, whichever comes first, as for Go
+            records, names = {**records, **names}, {}
         entry, stored = _entry(block, letter, size, records)
         left = _Pieces(reader, stored)
         if letter == b"S" or (records and _sparse_version(records) is not None):
@@ -223,7 +232,8 @@ def read_tar(chunks: Iterable[bytes]) -> Iterator[tuple[TarEntry, Iterator[bytes
             data = left.take(stored) if entry.kind == "file" else iter(())
         records = {}
         yield entry, data
-        reader.skip(left.missing + -stored % BLOCK)
+        padding = -stored % BLOCK
+        reader.skip(left.missing + padding, padding)
     reader.finish()
 
 
@@ -369,7 +379,8 @@ def _number(field: bytes) -> int:
         value = int.from_bytes(field, "big") - (0x80 << 8 * (len(field) - 1))
         return value if field[0] == 0x80 else value - (1 << 8 * len(field) - 1)
     try:
-        return int(field.partition(b"\0")[0].strip() or b"0", 8)
+        # Some writers fill up with zero bytes, before the digits as well (Go, parseOctal).
+        return int(field.strip(b" \0").partition(b"\0")[0] or b"0", 8)
     except ValueError:
         raise BadImage(
             f"A layer is no tar, or is damaged: {field!r} is no number. Get it again."
@@ -404,12 +415,12 @@ def _entry(
 ) -> tuple[TarEntry, int]:
     """An entry, and how many bytes follow its header."""
     raw = block[:100].partition(b"\0")[0]
-    if block[257:263] == b"ustar\0" and block[345]:
+    if block[345] and (block[257:263] == b"ustar\0" or _wrong_prefix(block)):
         raw = block[345:500].partition(b"\0")[0] + b"/" + raw
     raw = records.get(b"path", raw)
     # A kind that nobody knows is a file (POSIX, ustar Interchange Format, "typeflag").
     kind = _KINDS.get(letter, "file")
-    if kind == "file" and letter != b"7" and raw.endswith(b"/"):
+    if letter == b"\0" and raw.endswith(b"/"):
         kind = "directory"  # as tars before POSIX wrote them
     target = records.get(b"linkpath", block[157:257].partition(b"\0")[0])
     link = os.fsdecode(target) if target else ""
@@ -442,6 +453,19 @@ def _entry(
         (letter, _number(block[329:337]), _number(block[337:345])) if kind == "device" else None,
     )
     return entry, size if kind == "file" or letter == b"D" else 0
+
+
+def _wrong_prefix(block: bytes) -> bool:
+    """Does a header of GNU's hold half of a name where GNU has two times?
+
+    Go wrote such before 1.8, and so Docker before 1.13 (archive/tar, reader.go, "readHeader").
+    """
+    if block[257:265] != b"ustar  \0" or not block[345:500].isascii():
+        return False
+    try:
+        return not [_number(block[at : at + 12]) for at in (345, 357)]
+    except BadImage:
+        return True
 
 
 def _decimal(records: dict[bytes, bytes], key: bytes, otherwise: int) -> int:

@@ -244,3 +244,73 @@ def test_what_is_sparse_in_no_known_way_is_a_file(headers: dict[str, str]):
     made.pax_headers = headers
     found = [(one.path, one.size) for one, _ in read_tar([written(made, form="pax")])]
     assert found == [("f", 20)]
+
+
+def test_a_name_of_gnu_counts_more_than_one_of_pax():
+    """Whichever comes first, and what pax says besides is kept; as for Docker 20.10 and 28.5."""
+    gnu = written(entry("g" * 120, size=1))
+    named, f = gnu[:1024], gnu[1024:1536]
+    made = entry("p" * 120)
+    made.pax_headers = {"uid": "7"}
+    pax = written(made, form="pax")[:1536]
+    for headers in (named + pax[:1024], pax[:1024] + named):
+        ((found, _),) = read_tar([headers, f, b"1", bytes(511 + 1024)])
+        assert (found.path, found.uid) == ("g" * 120, 7)
+
+
+@pytest.mark.parametrize(
+    ("field", "is_"),
+    [(b"\0\x001234\0\0", 668), (b"  1234 \0", 668), (b"1234\0\0\0\0", 668), (b"\0" * 8, 0)],
+)
+def test_how_numbers_are_filled_up(field: bytes, is_: int):
+    block = bytearray(entry("f").tobuf(tarfile.GNU_FORMAT))
+    block[108:116], block[148:156] = field, b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    ((found, _),) = read_tar([bytes(block), bytes(1024)])
+    assert found.uid == is_
+
+
+@pytest.mark.parametrize(
+    ("where", "path"),
+    [(b"docker/layers", "docker/layers/f"), (b"13727410000\x0013727410000", "f"), (b"", "f")],
+)
+def test_a_prefix_that_go_wrote_where_gnu_has_times(where: bytes, path: str):
+    block = bytearray(entry("f").tobuf(tarfile.GNU_FORMAT))
+    block[345 : 345 + len(where)], block[148:156] = where, b" " * 8
+    block[148:156] = b"%06o\0 " % sum(block)
+    ((found, _),) = read_tar([bytes(block), bytes(1024)])
+    assert found.path == path
+
+
+@pytest.mark.parametrize("form", ["gnu", "pax"])
+def test_a_file_whose_name_ends_with_a_slash(form: str):
+    """As Docker 20.10 and 28.5 have it; of old tars alone the slash tells a directory."""
+    made = written(entry("f/", size=3), entry("g", size=1), form=form)
+    assert [(one.path, one.kind, one.size) for one, _ in read_tar([made])] == [
+        ("f", "file", 3),
+        ("g", "file", 1),
+    ]
+
+
+@pytest.mark.parametrize("chunk", [1, 512, 700])
+def test_a_tar_that_ends_with_the_bytes_of_its_last_file(chunk: int):
+    """The engines take it, and nothing of a file is missing."""
+    made = written(entry("f", size=700))
+    whole = made[: 512 + 700]
+    for end in (0, 1, 323):
+        ((found, data),) = [
+            (one, b"".join(data)) for one, data in read_tar(cut(made[: len(whole) + end], chunk))
+        ]
+        assert (found.path, data) == ("f", whole[512:])
+    with pytest.raises(BadImage, match="in the middle of an entry"):
+        list(read_tar(cut(whole[:-1], chunk)))
+
+
+@pytest.mark.parametrize("chunk", [512, 1 << 20])
+def test_what_follows_half_an_end_is_not_passed_over(chunk: int):
+    """Docker 20.10 and 28.5 refuse it; what follows a whole end, all leave out."""
+    one, other = (written(entry(name, size=1))[:1024] for name in "fg")
+    with pytest.raises(BadImage, match="goes on after an empty block"):
+        list(read_tar(cut(one + bytes(512) + other + bytes(1024), chunk)))
+    for end in (bytes(512), bytes(1024) + other, bytes(1024) + b"junk"):
+        assert [found.path for found, _ in read_tar(cut(one + end, chunk))] == ["f"]
