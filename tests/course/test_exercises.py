@@ -462,7 +462,7 @@ def test_beginning_again_closes_the_first_attempt() -> None:
     [
         (1, 0, "'RUN chmod -R 755 /src' does not store 0 B: whoever changes a file"),
         (5, 3 << 20, "it only deletes"),
-        (0, 1 << 20, "add up the files"),
+        (0, 1 << 20, "'COPY src /src' does not store 1 MiB: add up the files"),
     ],
 )
 def test_a_wrong_explanation_of_the_capstone_gets_its_hint(layer: int, size: int, hint: str):

@@ -104,7 +104,7 @@ class ImageExercise:
             return Verdict(False, f"{len(layers)} layers lie above the base: give {len(layers)}.")
         for size, layer in zip(sizes, layers, strict=True):
             if size != layer.bytes:
-                return Verdict(False, f"'{layer.created_by}' {_why_not(size, layer)}")
+                return Verdict(False, f"'{layer.instruction}' {_why_not(size, layer)}")
         self._explained = True
         return Verdict(True)
 
