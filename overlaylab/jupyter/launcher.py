@@ -10,6 +10,7 @@ knows ``%overlay`` from the start, so that any cell of a lesson can be the first
 
 from __future__ import annotations
 
+import os
 import sys
 
 from ..linux import namespaces
@@ -22,6 +23,8 @@ def main() -> None:
         sys.argv.remove("--rootless")
     if sys.platform.startswith("linux"):
         namespaces.enter(rootless=rootless)
+    # A cell has no terminal: what it prints is as wide for whoever exports the width of theirs.
+    os.environ.pop("COLUMNS", None)
     # Only now: ipykernel starts threads, and a process with threads may not enter a user
     # namespace.
     from ipykernel.kernelapp import IPKernelApp

@@ -168,6 +168,14 @@ def test_a_kernel_restarts_without_the_old_labs():
         assert mounts_anywhere(path) == []
 
 
+def test_a_cell_prints_as_wide_as_for_everybody(monkeypatch: pytest.MonkeyPatch):
+    """A shell may export the width of its terminal, and a notebook's outputs are compared."""
+    monkeypatch.setenv("COLUMNS", "200")
+    with kernel("overlaylab") as running:
+        done = running.run("import shutil; print(shutil.get_terminal_size().columns)")
+    assert done.stdout == "80\n"
+
+
 def test_where_no_namespace_is_permitted_the_kernel_starts_plain_and_says_why():
     """A process that has threads already may not enter a user namespace."""
     code = (
