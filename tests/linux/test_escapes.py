@@ -167,6 +167,9 @@ def write(reports: dict[str, Report]) -> str:
         f"{len(tried)} attempts. Where something gets through, {ATTRIBUTES}. Before Linux 6.12 a",
         f"script of the stand-in can stop or end other processes of its user besides: {SIGNALS}.",
         "",
+        "A RUN of a build has the image as the only root of its mount namespace, or PRoot's where",
+        "nothing can be mounted; tests/image/test_escapes_of_builds.py tries what it may try.",
+        "",
         f"| attempt | {' | '.join(reports)} |",
         f"|---|{'---|' * len(reports)}",
     ]
