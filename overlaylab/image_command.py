@@ -306,7 +306,12 @@ def _write_page(options: argparse.Namespace, report: Report) -> None:
     from .files import write_new
     from .image.page import page
 
-    write_new(options.html, page(report, options.image))
+    write_new(options.html, page(report, _title(options.image, report), options.units))
+
+
+def _title(name: str, report: Report) -> str:
+    """What to call an image in a page."""
+    return name if name != "-" else ", ".join(report.tags) or "standard input"
 
 
 def _fix(options: argparse.Namespace, image: Image, report: Report, say: Say) -> None:
@@ -393,7 +398,7 @@ def _judge(
             print(annotation(sentence), file=sys.stderr)
     page = os.environ.get("GITHUB_STEP_SUMMARY") if in_actions() else None
     if summary := options.summary or page:
-        title = options.image if before is None else options.new
+        title = _title(options.image if before is None else options.new, report)
         with (
             in_words("The summary could not be written"),
             open(summary, "a", encoding="utf-8") as file,

@@ -1,20 +1,27 @@
 // The page of an image's report: a treemap and a tree of the same nodes, filtered together.
 // Whatever comes from the image is put into the page as text, never as markup.
 
-// {ways: [word], layers: [[instruction, directory]]}. A directory is [name, bytes, bytes that
-// nobody sees, files, entries]. An entry is a directory; a file [name, bytes]; one that nobody sees
+// {units, ways: [word], layers: [[instruction, directory]]}. A directory is [name, bytes, bytes
+// that nobody sees, files, entries]. An entry is a directory; a file [name, bytes]; one that nobody sees
 // [name, bytes, way, layer that hides it]; or small files as one, [files, bytes], with way and
 // layer too if nobody sees them. Both are -1 if they are hidden in several ways.
 const data = JSON.parse(document.getElementById("data").textContent);
 const byId = (id) => document.getElementById(id);
 const number = (value) => value.toLocaleString("en");
 
-// As people read it: three digits, in powers of 1,000, as docker prints it.
+// As people read it: three digits, or all of them; see human_text.
+const [step, units] = {
+  decimal: [1000, ["B", "kB", "MB", "GB", "TB", "PB"]],
+  binary: [1024, ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]],
+  bytes: [Infinity, ["B"]],
+}[data.units];
+
 function size(bytes) {
   let [value, unit] = [bytes, 0];
-  while (value >= 999.5 && unit < 5) [value, unit] = [value / 1000, unit + 1];
+  while (value >= step - 0.5 && unit < 5) [value, unit] = [value / step, unit + 1];
   const digits = unit === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
-  return `${value.toFixed(digits)} ${["B", "kB", "MB", "GB", "TB", "PB"][unit]}`;
+  const options = { minimumFractionDigits: digits, maximumFractionDigits: digits };
+  return `${value.toLocaleString("en", options)} ${units[unit]}`;
 }
 
 const files = (count) => `${number(count)} ${count === 1 ? "file" : "files"}`;
@@ -167,7 +174,7 @@ let root = null;
 function tell(node) {
   const strong = document.createElement("strong");
   strong.textContent = node.path || node.name;
-  const exact = node.bytes < 1000 ? "" : ` (${number(node.bytes)} bytes)`;
+  const exact = node.bytes < step ? "" : ` (${number(node.bytes)} bytes)`;
   const count = node.children || node.count > 1 ? ` in ${files(node.count)}` : "";
   const layer = node.layer === null || node.isLayer ? "" : ` Layer ${layerName(node.layer)}.`;
   byId("told").replaceChildren(strong, ` ${size(node.bytes)}${exact}${count}.${layer} `);

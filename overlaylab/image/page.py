@@ -13,12 +13,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from string import Template
 
 from ..draw import theme
-from ..text import escaped, human_text, printable, shortened
+from ..text import SizeUnits, escaped, human_text, printable, shortened
 from .advice import advice
 from .report import LayerReport, Report
 from .view import File, Hidden
@@ -35,22 +36,26 @@ _ADVICE = 12
 #: The width of a layer's bar, in pixels, and that of all sums, which is stretched.
 _BAR, _WHOLE = 120, 1000
 
+#: How a size is written.
+_Size = Callable[[int], str]
 #: How a file is hidden: its word's number, and the layer's that hides it.
 _Why = tuple[int, int]
 #: Of several files that are hidden in several ways.
 _SEVERAL: _Why = (-1, -1)
 
 
-def page(report: Report, title: str) -> str:
+def page(report: Report, title: str, units: SizeUnits = "decimal") -> str:
     """The report as HTML: the same bytes for the same report.
 
     Args:
         report: best one that was made with ``dive=True``, for its efficiency is shown.
         title: what it is a report of, as plain text.
+        units: how sizes are written.
 
     Raises:
         BadImage: the efficiency was not asked for before, and a layer is damaged.
     """
+    size = partial(human_text, units=units)
     light, dark = (
         "".join(f"--{name}:{colour};" for name, colour in colours._asdict().items())
         for colours in (theme.LIGHT, theme.DARK)
@@ -70,10 +75,10 @@ def page(report: Report, title: str) -> str:
         policy=policy,
         style=style,
         script=script,
-        sums=_sums(report),
-        advice=_advised(report),
-        layers=_layers(report),
-        data="".join(_data(report)),
+        sums=_sums(report, size),
+        advice=_advised(report, size),
+        layers=_layers(report, size),
+        data="".join(_data(report, units)),
     )
 
 
@@ -85,14 +90,14 @@ def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _sums(report: Report) -> str:
+def _sums(report: Report, size: _Size) -> str:
     """What the image is, the sums, and a bar of them."""
     about = [*report.tags, report.platform, report.digest]
     rows = [
-        ("total", human_text(report.total_bytes)),
-        ("visible", human_text(report.visible_bytes)),
-        ("reclaimable", human_text(report.reclaimable_bytes)),
-        *([("pushed", human_text(pushed))] if (pushed := report.pushed_bytes) is not None else []),
+        ("total", size(report.total_bytes)),
+        ("visible", size(report.visible_bytes)),
+        ("reclaimable", size(report.reclaimable_bytes)),
+        *([("pushed", size(pushed))] if (pushed := report.pushed_bytes) is not None else []),
         ("layers" + (" above the base" if report.base else ""), f"{len(report.own_layers):,}"),
         ("efficiency, as dive counts it", f"{report.efficiency:.1%}"),
     ]
@@ -100,18 +105,18 @@ def _sums(report: Report) -> str:
         f'<div class="{words.partition(",")[0]}"><dt>{words}</dt><dd>{figure}</dd></div>'
         for words, figure in rows
     )
-    bar = _bar(report.total_bytes, report.reclaimable_bytes, report.total_bytes, _WHOLE)
+    bar = _bar(report.total_bytes, report.reclaimable_bytes, report.total_bytes, _WHOLE, size)
     return f"<p>{escaped(' · '.join(filter(None, about)))}</p>\n<dl>{cells}</dl>\n{bar}"
 
 
-def _bar(stored: int, unseen: int, most: int, width: int) -> str:
+def _bar(stored: int, unseen: int, most: int, width: int, size: _Size) -> str:
     """Two blocks, as long as what is seen and what is not; the other one is striped.
 
     The stripes are the dashes of a thick line, as in :mod:`overlaylab.draw.chart`.
     """
     scale = width / max(most, 1)
     seen, hidden = (stored - unseen) * scale, unseen * scale
-    words = f"{human_text(stored)} stored, {human_text(unseen)} of it seen by nobody"
+    words = f"{size(stored)} stored, {size(unseen)} of it seen by nobody"
     return (
         f'<svg role="img" aria-label="{words}" width="{width}" height="12" '
         f'viewBox="0 0 {width} 12" preserveAspectRatio="none">'
@@ -121,19 +126,19 @@ def _bar(stored: int, unseen: int, most: int, width: int) -> str:
     )
 
 
-def _advised(report: Report) -> str:
+def _advised(report: Report, size: _Size) -> str:
     """What would make the image smaller, the largest saving first."""
     found = advice(report)
     items = [
-        f"<li><strong>{human_text(one.bytes)}</strong> {_words(one.sentence, _INSTRUCTION)}</li>"
+        f"<li><strong>{size(one.bytes)}</strong> {_words(one.sentence, _INSTRUCTION)}</li>"
         for one in found[:_ADVICE]
     ]
     if not items:
         return "<p>Nothing that is worth the trouble.</p>"
     rest = found[_ADVICE:]
     if rest:
-        size = human_text(sum(one.bytes for one in rest))
-        items.append(f"<li>… and {len(rest):,} more of the kind, {size} in all</li>")
+        more = size(sum(one.bytes for one in rest))
+        items.append(f"<li>… and {len(rest):,} more of the kind, {more} in all</li>")
     return f"<ul>{''.join(items)}</ul>"
 
 
@@ -142,7 +147,7 @@ def _words(text: str, most: int) -> str:
     return escaped(shortened(" ".join(text.split()), most))
 
 
-def _layers(report: Report) -> str:
+def _layers(report: Report, size: _Size) -> str:
     """The layers above the base, one to a row."""
     pushed = any(layer.pushed_bytes is not None for layer in report.own_layers)
     most = max((layer.bytes for layer in report.own_layers), default=0)
@@ -155,10 +160,10 @@ def _layers(report: Report) -> str:
             (layer.hid, layer.hid_bytes),
         )
         cells = [
-            human_text(layer.bytes),
-            *([_known(layer.pushed_bytes)] if pushed else []),
-            _bar(*sizes[layer.number], most, _BAR),
-            *(f"{human_text(size)} in {files:,}" if files else "–" for files, size in counted),
+            size(layer.bytes),
+            *([_known(layer.pushed_bytes, size)] if pushed else []),
+            _bar(*sizes[layer.number], most, _BAR, size),
+            *(f"{size(stored)} in {files:,}" if files else "–" for files, stored in counted),
         ]
         rows.append(
             f'<tr><td data-layer="{layer.number}">{layer.number + 1}</td>'
@@ -172,8 +177,8 @@ def _layers(report: Report) -> str:
     return f"<table><thead><tr>{head}</tr></thead>\n<tbody>{body}</tbody></table>"
 
 
-def _known(size: int | None) -> str:
-    return "–" if size is None else human_text(size)
+def _known(stored: int | None, size: _Size) -> str:
+    return "–" if stored is None else size(stored)
 
 
 def _made_by(layer: LayerReport) -> str:
@@ -220,7 +225,7 @@ class _Directory(_Entry):
         self.children: list[_Entry] = []
 
 
-def _data(report: Report) -> Iterator[str]:
+def _data(report: Report, units: SizeUnits) -> Iterator[str]:
     """JSON in pieces; page.js says what is in it."""
     ways = sorted({_way(one) for one in report.view.hidden})
     numbers = {way: number for number, way in enumerate(ways)}
@@ -232,7 +237,7 @@ def _data(report: Report) -> Iterator[str]:
     trees = [_tree(some if n >= report.base else []) for n, some in enumerate(files)]
     del files
     _fold([entries for _, entries in trees])
-    yield f'{{"ways":{_json(ways)},"layers":['
+    yield f'{{"units":{_json(units)},"ways":{_json(ways)},"layers":['
     for layer, (root, _) in zip(report.layers, trees, strict=True):
         words = printable(shortened(_made_by(layer), _INSTRUCTION))
         yield f"{',' if layer.number else ''}\n[{_json(words)},"

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from overlaylab import Image
 from overlaylab.image.page import page as page_of
 from overlaylab.image.report import Report
-from overlaylab.text import human_text, printable
+from overlaylab.text import SizeUnits, human_text, printable
 
 from ..image.test_page import hostile
 from ..image.test_report import image
@@ -102,13 +102,16 @@ def test_the_sums_are_those_of_the_report(opened: Open) -> None:
     assert page.locator("dd").all_text_contents()[:3] == ["5.00 MB", "2.00 MB", "3.00 MB"]
 
 
-@pytest.mark.parametrize("size", [0, 7, 999, 1000, 9_994, 9_995, 99_949, 99_950, 999_500, 10**12])
-def test_a_size_is_written_as_everywhere(opened: Open, size: int) -> None:
+@pytest.mark.parametrize("units", ["decimal", "binary", "bytes"])
+def test_a_size_is_written_as_everywhere(opened: Open, units: SizeUnits) -> None:
     """The script says it as text.py does."""
     page = opened(image(["a=1"]).report())
     script = page.locator("script[type=module]").text_content() or ""
-    function = script[script.index("function size(") : script.index("const files =")]
-    assert page.evaluate(f"(() => {{ {function} return size({size}); }})()") == human_text(size)
+    function = script[script.index("const [step, units]") : script.index("const files =")]
+    sizes = [0, 7, 999, 1000, 9_994, 9_995, 99_949, 99_950, 999_500, 10**12]
+    sizes += [1023, 1024, 1048064, 1048575, 1048576, 5 * 2**50]
+    wanted = f"{{ const data = {{ units: '{units}' }}; {function} return {sizes}.map(size); }}"
+    assert page.evaluate(f"(() => {wanted})()") == [human_text(size, units) for size in sizes]
 
 
 def test_the_area_of_a_box_is_its_bytes(opened: Open) -> None:

@@ -24,7 +24,7 @@ from overlaylab.image import page as module
 from overlaylab.image.page import page
 from overlaylab.image.report import Report
 from overlaylab.image.report import report as make_report
-from overlaylab.text import printable
+from overlaylab.text import human_text, printable
 
 from ..nasty import nasty_names
 from .test_report import image
@@ -215,6 +215,17 @@ def test_the_figures_are_said_in_words() -> None:
     assert "layer 2 (RUN step 2) deletes /a, which layer 1 (RUN step 1) stores" in texts["li"]
     assert "RUN step 1" in texts["th"]
     assert "3.00 MB in 2" in texts["td"]
+
+
+def test_sizes_are_in_the_units_that_were_asked_for() -> None:
+    report = image(["a=3145728", "b=5"], [".wh.a"]).report()
+    for units, size in (("binary", "3.00 MiB"), ("bytes", "3,145,728 B"), ("decimal", "3.15 MB")):
+        text = page(report, "x", units)  # type: ignore[arg-type]
+        texts = read(text).texts
+        assert texts["dd"].startswith(human_text(3145733, units) + "5 B" + size)  # type: ignore[arg-type]
+        assert f"{size} in 1" in texts["td"]
+        assert f"<li><strong>{size}</strong>" in text
+        assert data(text)["units"] == units
 
 
 def test_what_is_pushed_is_a_column_where_it_is_known() -> None:

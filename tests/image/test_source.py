@@ -211,6 +211,17 @@ def test_the_standard_input(saved: Path, tool: Tool, compression: str, again: bo
     assert (done.returncode, done.stdout) == (0, b"2 16 6\n"), done.stderr
 
 
+def test_a_page_of_the_standard_input_has_the_name_that_is_in_it(saved: Path, directory: Path):
+    done = subprocess.run(
+        [sys.executable, "-m", "overlaylab", "inspect", "-", "--html", directory / "page.html"],
+        input=saved.read_bytes(),
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "<title>mine:1</title>" in (directory / "page.html").read_text()
+
+
 @pytest.mark.parametrize("compression", ["none", "gzip"])
 def test_a_stream_has_the_figures_of_a_file(
     saved: Path, tool: Tool, directory: Path, compression: Compression
