@@ -27,6 +27,8 @@ _PATH_MAX = 4096
 #: lead through.
 _MOST_OF_LINKS, _MOST_OF_NAMES = 40, 400
 _ZEROS = bytes(1 << 16)
+#: What Go holds in 64 bits of nanoseconds, in seconds.
+_LATEST = (1 << 63) // 10**9
 
 
 def unpack_layers(image: Parts, lab: Lab, prefix: str) -> list[Layer]:
@@ -67,9 +69,10 @@ def unpack(
 ) -> Collection[str]:
     """Make the empty directory `target` the layer that a tar holds.
 
-    Whiteouts and opaque marks become overlayfs's own. Left out are devices, which an
-    untrusted image could use to read a disk, AUFS's notes, and whiteouts of what is not there
-    below, which a mount would show (``c?????????``) in a directory that only this layer has.
+    Whiteouts and opaque marks become overlayfs's own. Left out are AUFS's notes; devices, which an
+    untrusted image could use to read a disk, so that only what is in their place below is hidden;
+    and whiteouts of what is not there below, which a mount would show (``c?????????``) in a
+    directory that only this layer has.
     An owner that this process may not set is this process's user, and xattrs that it may not
     set are left out. A directory that the tar needs and does not list (umoci lists only what
     changed) is as it is below. Where a directory on the way is a link of this layer
@@ -118,7 +121,7 @@ class _Maker:
 
     def add(self, entry: TarEntry, data: Iterator[bytes]) -> None:
         """Put one entry in its place."""
-        if entry.kind == "device" or (entry.name == "" and entry.kind != "directory"):
+        if entry.name == "" and entry.kind != "directory":
             return
         parent = self._place(entry.parent, entry)
         if entry.is_mark and self._marks:
@@ -138,8 +141,11 @@ class _Maker:
             os.symlink(entry.link, place)
         elif entry.kind == "pipe":
             os.mkfifo(place)
+        elif entry.kind == "device":
+            self._hide(path)
+            return
         else:
-            self._link(entry, place)
+            self._link(entry, path, place)
             return
         _set_attributes(place, entry)
 
@@ -241,8 +247,11 @@ class _Maker:
         if hidden in self._directories:
             make_opaque(f"{place}/{name}")
         elif not os.path.lexists(f"{place}/{name}"):
-            make_whiteout(f"{place}/{name}")
-            self._whiteouts.add(hidden)
+            self._hide(hidden)
+
+    def _hide(self, path: str) -> None:
+        make_whiteout(f"{self._target}/{path}")
+        self._whiteouts.add(path)
 
     def _clear(self, path: str) -> None:
         """Remove what an earlier entry put there."""
@@ -259,13 +268,17 @@ class _Maker:
         self._whiteouts.discard(path)
         remove_tree(place)
 
-    def _link(self, entry: TarEntry, place: str) -> None:
+    def _link(self, entry: TarEntry, path: str, place: str) -> None:
         head, _, name = entry.link.rpartition("/")
         source = f"{self._target}/{self._place(head, entry)}/{name}"
         found = read_entry(source) if name else None
-        if found is None or found.kind in ("directory", "whiteout"):
+        if found is None or found.kind == "directory":
             raise _bad(entry, f"is a link to {entry.link!r}, which is no file before it")
+        if found.kind == "whiteout":  # of a device, for one
+            self._hide(path)
+            return
         os.link(source, place, follow_symlinks=False)
+        _set_attributes(place, entry, link=found.kind == "symlink")  # the last name's, as of Docker
 
 
 def _bad(entry: TarEntry, what: str) -> BadImage:
@@ -288,17 +301,19 @@ def _write(place: str, data: Iterator[bytes]) -> None:
         file.truncate(size)
 
 
-def _set_attributes(place: str, entry: TarEntry) -> None:
+def _set_attributes(place: str, entry: TarEntry, *, link: bool = False) -> None:
+    """Make owner, mode, xattrs and time those of the entry; `link`: it names a symbolic link."""
     if os.geteuid() == 0 and (entry.uid, entry.gid) != (0, 0):
         # A user namespace knows few users, and no machine one of 64 bits.
         with contextlib.suppress(OSError, OverflowError):
             os.chown(place, entry.uid, entry.gid, follow_symlinks=False)
-    if entry.kind != "symlink":
+    if entry.kind != "symlink" and not link:
         os.chmod(place, stat.S_IMODE(entry.mode))
     for name, value in entry.xattrs.items():
         if ".overlay." in name:
             continue  # overlayfs's own say what the tar's marks say, or what nobody asked for
         with contextlib.suppress(OSError, ValueError):  # refused, or no name at all
             os.setxattr(place, name, value, follow_symlinks=False)
-    with contextlib.suppress(OverflowError):
-        os.utime(place, (entry.mtime, entry.mtime), follow_symlinks=False)
+    # Other times become 1970, as with every engine (moby pkg/system, containerd archive: boundTime).
+    mtime = entry.mtime if 0 <= entry.mtime <= _LATEST else 0
+    os.utime(place, (mtime, mtime), follow_symlinks=False)
