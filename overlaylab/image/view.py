@@ -156,6 +156,7 @@ class View:
         self._at_path = ""
         self._number = -1
         self._has_links = False
+        self._counts = Counts()
 
     def add(self, entries: Sequence[TarEntry], digests: Sequence[bytes] = ()) -> Counts:
         """Put a layer on top.
@@ -177,14 +178,18 @@ class View:
             if marks
             else {}
         )
-        for number, entry in marks:
+        places = _places(entries, [one for _, one in marks])
+        for (number, entry), place in zip(marks, places, strict=True):
             if entry.makes_opaque:
-                self._empty(entry.parent)
-            elif (path := entry.hides) is not None and made.get(path, -1) < number:
-                self._remove(path)
+                self._empty(place)
+            elif entry.hides is not None:
+                name = entry.name.removeprefix(WHITEOUT)
+                path = f"{place}/{name}" if place else name
+                if made.get(path, -1) < number:
+                    self._remove(path)
         self._at = None
-        for _, entry in marks:
-            self._directory(entry.parent)
+        for place in places:
+            self._directory(place)
         for index, entry in enumerate(entries):
             path = entry.path
             if path and not (WHITEOUT in path and entry.is_mark):
@@ -294,6 +299,33 @@ class View:
                 self._counts.hid += 1
                 self._counts.hid_bytes += one.size
             self.hidden.append(Hidden(one, self._number, how, differs))
+
+
+def _places(entries: Sequence[TarEntry], marks: Sequence[TarEntry]) -> list[str]:
+    """The directories that a layer's marks are in; links that it stores before them are followed.
+
+    As by who unpacks the layer, alone; see :func:`.unpack`.
+    """
+    parents = [one.parent for one in marks]
+    links = {one.path for one in entries if one.kind == "symlink"} if marks else set()
+    if not links or not any(map(links.intersection, map(_ways, set(parents)))):
+        return parents
+    alone = View()
+    alone._number = 0
+    places = []
+    for entry in entries:
+        if WHITEOUT in entry.path and entry.is_mark:
+            places.append(without_links(alone.root, entry.parent))
+        elif entry.path:
+            alone._put(entry, 0, b"")
+    return places
+
+
+def _ways(path: str) -> Iterator[str]:
+    """`path`, and every directory that it is in, but the root."""
+    while path:
+        yield path
+        path = path.rpartition("/")[0]
 
 
 def without_links(root: Directory, path: str, layer: int | None = None) -> str:
