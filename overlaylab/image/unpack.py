@@ -314,6 +314,6 @@ def _set_attributes(place: str, entry: TarEntry, *, link: bool = False) -> None:
             continue  # overlayfs's own say what the tar's marks say, or what nobody asked for
         with contextlib.suppress(OSError, ValueError):  # refused, or no name at all
             os.setxattr(place, name, value, follow_symlinks=False)
-    # Other times become 1970, as with every engine (moby pkg/system, containerd archive: boundTime).
+    # Other times become 1970, as with every engine (boundTime in moby's and containerd's).
     mtime = entry.mtime if 0 <= entry.mtime <= _LATEST else 0
     os.utime(place, (mtime, mtime), follow_symlinks=False)
