@@ -14,7 +14,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -31,8 +31,8 @@ from .blob import (
     compression,
     compressor,
     decompress,
-    digest_hex,
     peek,
+    valid,
 )
 from .contents import NAME, REF, Found, Source, choose, full_name, get, listed
 from .members import Files, Passed, in_directory, in_tar, no_image, passing, stored
@@ -134,7 +134,7 @@ def _image(config: Json, sources: Sequence[Source], found: Found) -> Parts:
         raise BadImage(f"The image has {len(ids):,} layers, which no engine takes: do not use it.")
     layers = []
     for number, (source, diff_id) in enumerate(zip(sources, ids, strict=True), 1):
-        digest_hex(diff_id)
+        valid(diff_id)
         layers.append(_layer(source, f"layer{number}", diff_id))
     rest = _without_nulls(config)
     history = [_without_nulls(one) for one in _history(rest.pop("history", []))]
@@ -227,9 +227,19 @@ class _PassedLayer(ImageLayer):
     def entries(self, count: Count | None = None) -> Iterator[TarEntry]:
         """See :meth:`.ImageLayer.entries`; `count` was told when the bytes passed."""
         if self._passed.failure is None:
-            compare(self._passed.digest, self._digest or self._passed.digest)
-            compare(self._passed.diff_id, self.known_id)
+            if self._digest:
+                _compare_passed(self._passed.digests, self._digest)
+            _compare_passed(self._passed.diff_ids, self.known_id)
         return self._passed.entries()
+
+
+def _compare_passed(found: Mapping[str, str], digest: str) -> None:
+    algorithm = digest.partition(":")[0]
+    if algorithm not in found:
+        raise BadImage(
+            f"{digest[:19]}… cannot be checked while the image passes by: save it to a file first."
+        )
+    compare(found[algorithm], digest)
 
 
 class _Store(Protocol):
@@ -381,10 +391,12 @@ def _write_docker(image: Parts, store: _Store, compression: Compression, tag: st
     for layer in image.layers:
         diff_id, _, _ = _add_layer(layer, store, compression, "{}/layer.tar")
         ids.append(diff_id)
-        names.append(f"{digest_hex(diff_id)}/layer.tar")
+        names.append(f"{diff_id.removeprefix('sha256:')}/layer.tar")
     digest, _ = _add_json(store, _config(image, ids), "{}.json")
     tags = [tag] if ":" in tag else [f"{tag}:latest"]
-    manifest = [{"Config": f"{digest_hex(digest)}.json", "RepoTags": tags, "Layers": names}]
+    manifest = [
+        {"Config": f"{digest.removeprefix('sha256:')}.json", "RepoTags": tags, "Layers": names}
+    ]
     _add_json(store, manifest, "manifest.json")
 
 

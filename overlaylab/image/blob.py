@@ -1,4 +1,4 @@
-"""The pieces an image file is made of, each named by the SHA-256 of its bytes: its digest."""
+"""The pieces an image file is made of, each named by a hash of its bytes: its digest."""
 
 from __future__ import annotations
 
@@ -90,17 +90,19 @@ def digest_of(data: bytes) -> str:
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 
-def digest_hex(digest: object) -> str:
-    """The digits of a digest.
+def valid(digest: object) -> str:
+    """A digest as it should be: SHA-256 or SHA-512 (OCI image-spec, descriptor.md, "Digests").
 
     Raises:
         BadImage: it is none that is understood.
     """
-    if not isinstance(digest, str) or not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
-        raise BadImage(
-            f"{repr(digest)[:80]} is no SHA-256 digest: the image is damaged, get it again."
-        )
-    return digest.removeprefix("sha256:")
+    if isinstance(digest, str) and re.fullmatch(
+        r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}", digest
+    ):
+        return digest
+    raise BadImage(
+        f"{repr(digest)[:80]} is no SHA-256 or SHA-512 digest: the image is damaged, get it again."
+    )
 
 
 def check(chunks: Iterable[bytes], digest: str) -> Iterator[bytes]:
@@ -109,11 +111,12 @@ def check(chunks: Iterable[bytes], digest: str) -> Iterator[bytes]:
     Raises:
         BadImage: at the end, if their digest is not `digest`.
     """
-    hasher = hashlib.sha256()
+    algorithm = digest.partition(":")[0]
+    hasher = hashlib.new(algorithm)
     for chunk in chunks:
         hasher.update(chunk)
         yield chunk
-    compare("sha256:" + hasher.hexdigest(), digest)
+    compare(f"{algorithm}:{hasher.hexdigest()}", digest)
 
 
 def compare(found: str, digest: str) -> None:

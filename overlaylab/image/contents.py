@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from ..errors import BadImage
 from ..text import printable
-from .blob import Blob, Json, check, digest_hex, digest_of
+from .blob import Blob, Json, check, digest_of, valid
 from .members import MOST_OF_JSON, Files, Passed
 from .model import ARCHITECTURES, platform_text
 
@@ -80,9 +80,10 @@ class Found:
         yield name in names
         yield full_name(name) in map(full_name, names)
         yield full_name(f"localhost/{name}") in map(full_name, names)  # as Podman names builds
-        digits = name.removeprefix("sha256:")
+        digits = name.rpartition(":")[2]
         yield len(digits) >= 6 and any(
-            one.startswith(f"sha256:{digits}") for one in (self.digest, self.image_id)
+            one.startswith(name) or one.rpartition(":")[2].startswith(name)
+            for one in (self.digest, self.image_id)
         )
 
 
@@ -256,7 +257,7 @@ def _walked(
             continue
         names = [name for key in (NAME, REF) if isinstance(name := get(notes, key), str)]
         own, more = names[:1] or tags, {*names[1:]} or aliases
-        digest = f"sha256:{digest_hex(get(descriptor, 'digest'))}"
+        digest = valid(get(descriptor, "digest"))
         said = _platform(*_texts(made_for))
         blob = _found(files, digest)
         if blob is None:
@@ -299,7 +300,7 @@ def _other(manifest: Json) -> str:
 
 def _of_manifest(files: Files, manifest: Json, digest: str) -> Found:
     described_config, layers = _object(manifest, "config"), objects(manifest, "layers")
-    image_id = f"sha256:{digest_hex(get(described_config, 'digest'))}"
+    image_id = valid(get(described_config, "digest"))
     found = Found([], digest, image_id)
     found.config = lambda: described(files, described_config)
     found.sources = lambda: [_source(files, one) for one in layers]
@@ -309,7 +310,7 @@ def _of_manifest(files: Files, manifest: Json, digest: str) -> Found:
     config = found.config()
     found.platform = _platform(*_texts(config))
     for number, one in enumerate(layers, 1):
-        part = f"sha256:{digest_hex(get(one, 'digest'))}"
+        part = valid(get(one, "digest"))
         if _found(files, part) is None:
             found.missing = _lacking(one, number, len(layers), part)
             break
@@ -465,7 +466,7 @@ def described(files: Files, descriptor: Json) -> Json:
 
 
 def _blob(files: Files, descriptor: Json) -> Blob | Passed:
-    digest = f"sha256:{digest_hex(get(descriptor, 'digest'))}"
+    digest = valid(get(descriptor, "digest"))
     blob = _found(files, digest)
     if blob is None:
         raise BadImage(f"The image lacks a part ({digest[:19]}…): get it again.")
@@ -479,8 +480,8 @@ def _blob(files: Files, descriptor: Json) -> Blob | Passed:
 
 def _found(files: Files, digest: str) -> Blob | Passed | None:
     """The blob of a digest, in a layout or in a directory of skopeo's."""
-    digits = digest.removeprefix("sha256:")
-    for name in (f"blobs/sha256/{digits}", digits, f"{digits}.manifest.json", f"{digits}.tar"):
+    algorithm, _, digits = digest.partition(":")
+    for name in (f"blobs/{algorithm}/{digits}", digits, f"{digits}.manifest.json", f"{digits}.tar"):
         if (blob := files(name)) is not None:
             return blob
     return None

@@ -17,7 +17,7 @@ import re
 import tarfile
 import tempfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
 from pathlib import Path
@@ -36,7 +36,9 @@ MOST_OF_JSON = 8 << 20
 _BATCH = 1 << 18
 #: Of these what the name says must be there: a link may lead to them wherever they are. Bazel
 #: makes layouts of links alone, and some stores share their blobs.
-_ANYWHERE = re.compile(r"(?:.*/)?(?:sha256:)?[0-9a-f]{64}(?:\.[a-z.]+)?|index\.json|oci-layout")
+_ANYWHERE = re.compile(
+    r"(?:.*/)?(?:sha256:|sha512:)?(?:[0-9a-f]{64}){1,2}(?:\.[a-z.]+)?|index\.json|oci-layout"
+)
 
 
 @dataclass
@@ -45,15 +47,15 @@ class Passed:
 
     Attributes:
         size: its bytes.
-        digest: their digest.
-        diff_id: the digest of the tar, which may have been compressed.
+        digests: their digest by each algorithm that was asked for.
+        diff_ids: likewise of the tar, which may have been compressed.
         tar_size: the bytes of the tar.
         failure: why it is no tar, if so.
     """
 
     size: int
-    digest: str = ""
-    diff_id: str = ""
+    digests: dict[str, str] = field(default_factory=dict)
+    diff_ids: dict[str, str] = field(default_factory=dict)
     tar_size: int = 0
     failure: BadImage | None = None
     _batches: list[Blob] = field(default_factory=list)
@@ -179,7 +181,9 @@ def passing(chunks: Iterator[bytes], what: str) -> Files:
             if number == _MOST_OF_MEMBERS:
                 raise BadImage("it has too many entries for an image")
             if entry.kind == "file":
-                members[entry.path] = _kept(entry.size, data, storage)
+                # Two for these: what a config says of a layer may be of either.
+                more = ["sha512"] if "sha512/" in entry.path else []
+                members[entry.path] = _kept(entry.size, data, storage, ["sha256", *more])
             elif entry.kind in ("symlink", "hard link"):
                 hard = entry.kind == "hard link"
                 links[entry.path] = _linked(entry.path, entry.link, hard=hard)
@@ -193,12 +197,14 @@ def passing(chunks: Iterator[bytes], what: str) -> Files:
     return find
 
 
-def _kept(size: int, data: Iterator[bytes], storage: _Storage) -> Blob | Passed:
+def _kept(
+    size: int, data: Iterator[bytes], storage: _Storage, algorithms: Sequence[str]
+) -> Blob | Passed:
     head, whole = peek(data)
     if size <= MOST_OF_JSON and head.lstrip()[:1] in (b"{", b"["):
         return storage.add(whole)
     found = Passed(size)
-    outer, inner = hashlib.sha256(), hashlib.sha256()
+    outer, inner = ([hashlib.new(one) for one in algorithms] for _ in range(2))
     packed = _hashed(whole, outer)
     plain = packed if compression(head) is None else _hashed(decompress(packed), inner)
 
@@ -220,8 +226,10 @@ def _kept(size: int, data: Iterator[bytes], storage: _Storage) -> Blob | Passed:
         found.failure = error
         for _ in packed:
             pass
-    found.digest = "sha256:" + outer.hexdigest()
-    found.diff_id = found.digest if plain is packed else "sha256:" + inner.hexdigest()
+    found.digests = {one.name: f"{one.name}:{one.hexdigest()}" for one in outer}
+    found.diff_ids = {one.name: f"{one.name}:{one.hexdigest()}" for one in inner}
+    if plain is packed:
+        found.diff_ids = found.digests
     return found
 
 
@@ -232,9 +240,10 @@ def _packed(batch: list[object]) -> bytes:
     return zlib.compress(marshal.dumps(batch), 1)
 
 
-def _hashed(chunks: Iterator[bytes], hasher: hashlib._Hash) -> Iterator[bytes]:
+def _hashed(chunks: Iterator[bytes], hashers: Sequence[hashlib._Hash]) -> Iterator[bytes]:
     for chunk in chunks:
-        hasher.update(chunk)
+        for one in hashers:
+            one.update(chunk)
         yield chunk
 
 

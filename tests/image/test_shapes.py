@@ -7,6 +7,7 @@ with an unpacking by tarfile.
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import os
@@ -654,3 +655,36 @@ def test_a_whiteout_is_there_only_for_what_it_hides(directory: Path, lab: Lab):
     assert whiteouts == [[], ["d/a", "e"], []]
     mounted = lab.mount("m", lower=layers)
     assert sorted(tree(mounted.merged)) == ["", "d", "e", "e/g", "new"]
+
+
+@pytest.mark.parametrize("packing", [bytes, packed])
+@pytest.mark.parametrize("suffix", ["", ".tar"])
+def test_digests_of_sha512(directory: Path, packing: Callable[[bytes], bytes], suffix: str):
+    """OCI image-spec, descriptor.md, "Registered algorithms"."""
+    layout = Layout()
+
+    def add(data: bytes, kind: str) -> dict[str, Any]:
+        number = hashlib.sha512(data).hexdigest()
+        layout[f"blobs/sha512/{number}"] = data
+        return {"mediaType": kind, "digest": f"sha512:{number}", "size": len(data)}
+
+    ids = [f"sha512:{hashlib.sha512(LOWER).hexdigest()}", sha(UPPER)]
+    made = {"os": "linux", "architecture": HERE, "rootfs": {"type": "layers", "diff_ids": ids}}
+    manifest = {
+        "schemaVersion": 2,
+        "config": add(json.dumps(made).encode(), CONFIG),
+        "layers": [add(packing(layer), LAYER) for layer in (LOWER, UPPER)],
+    }
+    path = layout.write(directory / f"image{suffix}", add(json.dumps(manifest).encode(), MANIFEST))
+    for image in read(path):
+        assert image.report().visible_bytes == unpacked(directory / str(id(image)), LOWER, UPPER)
+        assert [layer.diff_id for layer in image.layers] == ids
+        assert image.digest.startswith("sha512:")
+    assert Image.load(path, tag=image.digest[7:20]).digest == image.digest
+    harmed = {name: data.replace(b"A" * 1000, b"B" * 1000) for name, data in layout.items()}
+    layout.update(harmed)
+    if packing is bytes:
+        bad = layout.write(directory / f"bad{suffix}", add(json.dumps(manifest).encode(), MANIFEST))
+        for image in read(bad):
+            with pytest.raises(BadImage, match="should be sha512:"):
+                image.report()
