@@ -34,7 +34,7 @@ from .blob import (
     peek,
     valid,
 )
-from .contents import NAME, REF, Found, Source, choose, full_name, get, listed
+from .contents import LISTS, NAME, REF, Found, Source, choose, full_name, get, listed
 from .members import Files, Passed, in_directory, in_tar, no_image, passing, stored
 from .model import Format, ImageLayer, Parts
 from .tarreader import TarEntry
@@ -111,7 +111,7 @@ def _meant(
     files: Files, what: str, tag: str | None, platform: str | None, likely: str = ""
 ) -> Parts:
     try:
-        if files("index.json") is None and files("manifest.json") is None:
+        if not any(map(files, LISTS)):
             raise BadImage(
                 f"{what} is no image: give an OCI layout (it has index.json) or what 'docker save' "
                 "wrote (it has manifest.json)."

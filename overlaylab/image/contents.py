@@ -7,6 +7,7 @@ whatever case (encoding/json, "Unmarshal"), for engines take such files.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import platform as machine
 import posixpath
@@ -17,12 +18,16 @@ from typing import Any, TypeVar
 
 from ..errors import BadImage
 from ..text import printable
-from .blob import Blob, Json, check, digest_of, valid
+from .blob import Blob, Json, check, decompress, digest_of, valid
 from .members import MOST_OF_JSON, Files, Passed
 from .model import ARCHITECTURES, platform_text
 
+#: The files that list images; one of them is there.
+LISTS = ("index.json", "manifest.json", "repositories")
 #: More images than anybody puts into a file.
 _MOST_OF_IMAGES = 1000
+#: Layers that stand on one another, in an archive that does not say how many there are.
+_MOST_OF_STEPS = 500
 #: Indexes may point to indexes, but not for ever.
 _DEEPEST = 4
 REF = "org.opencontainers.image.ref.name"
@@ -104,6 +109,8 @@ def listed(files: Files) -> list[Found]:
                 found.append(other)
             elif not twin.tags:
                 twin.tags = other.tags
+    if files("index.json") is None and files("manifest.json") is None:
+        found = _in_repositories(files)
     return found
 
 
@@ -397,6 +404,71 @@ def _in_skopeo_directory(files: Files, manifest: Json) -> list[Found]:
         raise BadImage(f"manifest.json is of no image ({printable(kind[:80])}): give another file.")
     data = _data(files, "manifest.json")
     return [_of_manifest(files, manifest, digest_of(data))]
+
+
+# What Docker before 1.10 saved: a directory for each layer, which names the one below it
+
+
+def _in_repositories(files: Files) -> list[Found]:
+    """The images that ``repositories`` lists (moby image/spec/v1.md, "Combined Image JSON …")."""
+    found: dict[str, Found] = {}
+    for name, tags in read_json(files, "repositories").items():
+        for tag, number in (tags if isinstance(tags, dict) else {}).items():
+            if not isinstance(number, str) or len(found) == _MOST_OF_IMAGES:
+                raise BadImage("The archive's repositories list no images: save the image again.")
+            if number not in found:
+                found[number] = _of_chain(files, number)
+            found[number].tags.append(f"{name}:{tag}")
+    return list(found.values())
+
+
+def _of_chain(files: Files, number: str) -> Found:
+    found = Found([], "")
+    steps: list[tuple[str, Json]] = []
+    above: object = number
+    while isinstance(above, str) and above:
+        if len(steps) == _MOST_OF_STEPS:
+            raise BadImage("The image's layers point to one another without end: do not use it.")
+        if files(f"{above}/json") is None or files(f"{above}/layer.tar") is None:
+            found.missing = f"The archive lacks the layer {above[:80]!r}: save the image again."
+            return found
+        steps.insert(0, (above, read_json(files, f"{above}/json")))
+        above = get(steps[0][1], "parent")
+    top = steps[-1][1]
+    found.digest = found.image_id = f"sha256:{number}"  # as Docker called it then
+    found.platform = _platform(*_texts(top))
+    found.sources = lambda: [
+        Source(blob) for one, _ in steps if (blob := files(f"{one}/layer.tar")) is not None
+    ]
+
+    def config() -> Json:
+        kept = ("architecture", "os", "variant", "created", "author", "config")
+        made = {key: value for key in kept if (value := get(top, key)) is not None}
+        ids = [_diff_id(source.blob) for source in found.sources()]
+        history = [_step(about) for _, about in steps]
+        return {**made, "rootfs": {"type": "layers", "diff_ids": ids}, "history": history}
+
+    found.config = config
+    return found
+
+
+def _step(about: Json) -> Json:
+    """What the history says of a layer (moby image/v1, HistoryFromConfig)."""
+    words = get(get(about, "container_config"), "Cmd")
+    words = [words] if isinstance(words, str) else words
+    by = " ".join(map(str, words)) if isinstance(words, list) else ""
+    said = {"created": get(about, "created"), "comment": get(about, "comment"), "created_by": by}
+    return {key: value for key, value in said.items() if value}
+
+
+def _diff_id(blob: Blob | Passed) -> str:
+    """The digest of a layer's tar, which nothing says."""
+    if isinstance(blob, Passed):
+        return blob.diff_ids["sha256"]
+    hasher = hashlib.sha256()
+    for chunk in decompress(blob.chunks()):
+        hasher.update(chunk)
+    return f"sha256:{hasher.hexdigest()}"
 
 
 # JSON, and what it points to

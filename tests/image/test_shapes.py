@@ -688,3 +688,42 @@ def test_digests_of_sha512(directory: Path, packing: Callable[[bytes], bytes], s
         for image in read(bad):
             with pytest.raises(BadImage, match="should be sha512:"):
                 image.report()
+
+
+def docker_1_9(place: Path, **parents: str) -> Path:
+    """What Docker before 1.10 saved: repositories, and of each layer a directory."""
+    ids = ["1" * 64, "2" * 64]
+    files = {"repositories": json.dumps({"app": {"1": ids[1], "2": ids[1]}}).encode()}
+    for number, layer, below in zip(ids, (LOWER, UPPER), ("", ids[0]), strict=True):
+        about = {"id": number, "parent": parents.get(f"of_{number[0]}", below), "os": "linux"}
+        about |= {"architecture": HERE, "container_config": {"Cmd": ["/bin/sh", "-c", number[:3]]}}
+        files[f"{number}/VERSION"] = b"1.0"
+        files[f"{number}/json"] = json.dumps(about | {"config": {"Env": ["A=1"]}}).encode()
+        files[f"{number}/layer.tar"] = layer
+    place.write_bytes(tar(files))
+    return place
+
+
+def test_an_archive_of_docker_before_1_10(directory: Path):
+    path = docker_1_9(directory / "old.tar")
+    for image in read(path, tag="app:2"):
+        assert image.report().visible_bytes == unpacked(directory / str(id(image)), LOWER, UPPER)
+        assert image.tags == ("app:1", "app:2")
+        assert [layer.diff_id for layer in image.layers] == [sha(LOWER), sha(UPPER)]
+        assert [words for words, _ in image.instructions()] == ["/bin/sh -c 111", "/bin/sh -c 222"]
+        assert (image.config, image.digest) == ({"Env": ["A=1"]}, f"sha256:{'2' * 64}")
+
+
+@pytest.mark.parametrize(
+    ("parents", "why"),
+    [
+        ({"of_1": "2" * 64}, "point to one another without end"),
+        ({"of_1": "3" * 64}, "lacks the layer '333"),
+        ({"of_1": "../../etc"}, "lacks the layer"),
+    ],
+)
+def test_an_old_archive_whose_layers_lead_nowhere(
+    directory: Path, parents: dict[str, str], why: str
+):
+    with pytest.raises(BadImage, match=why):
+        read(docker_1_9(directory / "old.tar", **parents))
