@@ -97,13 +97,13 @@ def load_stream(
         BadImage: it is damaged, or holds no such image.
         SystemRefused: there is no room to store it.
     """
-    try:
-        with progress(f"reading {printable(what)}") as count:
+    with progress(f"reading {printable(what)}") as count:
+        try:
             plain = decompress(counted(chunks, count))
             blob = stored(plain, what) if again else None
-            files = passing(plain, what) if blob is None else in_tar(blob)
-    except BadImage as error:
-        raise no_image(what, error) from None
+        except BadImage as error:
+            raise no_image(what, error) from None
+        files = passing(plain, what) if blob is None else in_tar(blob)
     return _meant(files, what, tag, platform, likely)
 
 

@@ -30,6 +30,8 @@ from .blob import Blob, compression, decompress, peek
 from .tarreader import TarEntry, read_tar
 
 _MOST_OF_MEMBERS = 100_000
+#: As many as the kernel follows in one path (namei.c, MAXSYMLINKS).
+_MOST_OF_LINKS = 40
 #: No honest manifest or configuration is larger.
 MOST_OF_JSON = 8 << 20
 #: Bytes of entries that are packed together.
@@ -104,6 +106,7 @@ def in_tar(tar: Blob) -> Files:
         BadImage: it is none, or is damaged.
     """
     members: dict[str, tarfile.TarInfo] = {}
+    links: dict[str, str] = {}
     try:
         with (
             contextlib.ExitStack() as stack,
@@ -114,14 +117,16 @@ def in_tar(tar: Blob) -> Files:
             for number, member in enumerate(archive):
                 if number == _MOST_OF_MEMBERS:
                     raise BadImage(f"{tar.path} has too many entries for an image: do not use it.")
-                members[_plain(member.name)] = member
+                plain = _plain(member.name)
+                members[plain] = member
+                links.pop(plain, None)
+                if member.issym() or member.islnk():
+                    links[plain] = _linked(member.name, member.linkname, hard=member.islnk())
     except (tarfile.TarError, EOFError, ValueError, OverflowError, OSError, MemoryError) as error:
         raise no_image(str(tar.path), error) from None
 
     def find(name: str) -> Blob | None:
-        member = members.get(_plain(name))
-        if member is not None and (member.issym() or member.islnk()):
-            member = members.get(_linked(member.name, member.linkname, hard=member.islnk()))
+        member = members.get(_followed(_plain(name), links))
         if member is None or not member.isreg():
             return None
         extents = cast("list[tuple[int, int]] | None", member.sparse)
@@ -154,6 +159,15 @@ def _linked(name: str, target: str, *, hard: bool) -> str:
     return _plain(target if hard else posixpath.join(posixpath.dirname(name), target))
 
 
+def _followed(name: str, links: dict[str, str]) -> str:
+    """Where a name leads: to a link, which is to another, and so on."""
+    for _ in range(_MOST_OF_LINKS):
+        if name not in links:
+            break
+        name = links[name]
+    return name
+
+
 def no_image(what: str, why: object) -> BadImage:
     """It is neither of what an image may be."""
     return BadImage(
@@ -184,6 +198,7 @@ def passing(chunks: Iterator[bytes], what: str) -> Files:
                 # Two for these: what a config says of a layer may be of either.
                 more = ["sha512"] if "sha512/" in entry.path else []
                 members[entry.path] = _kept(entry.size, data, storage, ["sha256", *more])
+                links.pop(entry.path, None)
             elif entry.kind in ("symlink", "hard link"):
                 hard = entry.kind == "hard link"
                 links[entry.path] = _linked(entry.path, entry.link, hard=hard)
@@ -191,8 +206,7 @@ def passing(chunks: Iterator[bytes], what: str) -> Files:
         raise no_image(what, error) from None
 
     def find(name: str) -> Blob | Passed | None:
-        plain = _plain(name)
-        return members.get(links.get(plain, plain))
+        return members.get(_followed(_plain(name), links))
 
     return find
 

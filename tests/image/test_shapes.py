@@ -727,3 +727,27 @@ def test_an_old_archive_whose_layers_lead_nowhere(
 ):
     with pytest.raises(BadImage, match=why):
         read(docker_1_9(directory / "old.tar", **parents))
+
+
+@pytest.mark.parametrize("kind", [b"1", b"2"])
+def test_members_that_are_links_to_links(directory: Path, kind: bytes):
+    whole = of_archive(
+        {"Config": "c.json", "Layers": ["one", "two", "three"]}, ("c.json", config(*[LOWER] * 3))
+    )
+    links = entry("two", kind=kind, link="one") + entry("three", kind=kind, link="two")
+    path = directory / "x.tar"
+    path.write_bytes(entry("one", LOWER) + links + whole)
+    for image in read(path):
+        assert [layer.diff_id for layer in image.layers] == [sha(LOWER)] * 3
+    links = entry("two", kind=b"2", link="three") + entry("three", kind=b"2", link="two")
+    path.write_bytes(entry("one", LOWER) + links + whole)
+    with pytest.raises(BadImage, match="lacks the layer 'two'"):
+        read(path)
+
+
+@pytest.mark.parametrize("data", [b"{}", packed(packed(b"x")), squeezed("xz", b"x")[:-9]])
+def test_what_is_no_image_is_said_once(data: bytes):
+    for again in (True, False):
+        with pytest.raises(BadImage) as refusal:
+            archive.load_stream(iter([data]), "x", again=again)
+        assert str(refusal.value).count("is no image, or is damaged") == 1
