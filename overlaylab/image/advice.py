@@ -61,6 +61,7 @@ class Cause:
         bytes, files: how many.
         place: the deepest directory that has nearly all of the bytes, ``""`` for the root; of a
             single file its path.
+        elsewhere: how many of the files are not there.
     """
 
     stored_in: int
@@ -70,6 +71,7 @@ class Cause:
     bytes: int
     files: int
     place: str
+    elsewhere: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,15 +100,13 @@ def causes(report: Report, hidden: Iterable[Hidden] | None = None) -> list[Cause
     for one in report.view.hidden if hidden is None else hidden:
         if one.file.size and one.file.layer >= report.base:
             found[one.file.layer, one.by, one.how, one.differs].append(one)
-    made = [
-        Cause(
-            *key,
-            sum(one.file.size for one in files),
-            len(files),
-            common_place([(one.file.path, one.file.size) for one in files]),
-        )
-        for key, files in found.items()
-    ]
+    made = []
+    for key, files in found.items():
+        place = common_place([(one.file.path, one.file.size) for one in files])
+        inside = f"{place}/" if place else ""
+        elsewhere = sum(not one.file.path.startswith(inside) for one in files)
+        size = sum(one.file.size for one in files)
+        made.append(Cause(*key, size, len(files), place, elsewhere if len(files) > 1 else 0))
     return sorted(made, key=lambda one: (-one.bytes, one.stored_in, one.hidden_in, one.how))
 
 
@@ -196,10 +196,11 @@ def _both(first: str, second: str) -> str:
 
 
 def files_words(cause: Cause) -> str:
-    """The files of a cause: ``/etc/motd``, or ``2,000 files in /opt/app``."""
+    """The files of a cause: ``/etc/motd``, or ``2,000 files, mostly in /opt``."""
     if cause.files == 1:
         return f"/{printable(cause.place)}"
-    return f"{cause.files:,} files in /{printable(cause.place)}"
+    most = ", mostly" if cause.elsewhere else ""
+    return f"{cause.files:,} files{most} in /{printable(cause.place)}"
 
 
 def _left_over(report: Report, call: Named) -> Iterator[Advice]:

@@ -138,7 +138,7 @@ def _advised(report: Report, size: _Size) -> str:
     rest = found[_ADVICE:]
     if rest:
         more = size(sum(one.bytes for one in rest))
-        items.append(f"<li>… and {len(rest):,} more of the kind, {more} in all</li>")
+        items.append(f"<li><strong>{more}</strong> … {len(rest):,} more pieces of advice</li>")
     return f"<ul>{''.join(items)}</ul>"
 
 

@@ -53,8 +53,11 @@ def test_files_hidden_in_one_way_by_one_layer_are_one_cause():
 
 def test_a_few_stray_files_do_not_hide_where_most_are():
     layer = [f"usr/lib/python/f{n}=1000" for n in range(20)]
-    (one,) = causes(image([*layer, "etc/a=9"], [".wh.usr", ".wh.etc"]).report())
-    assert (one.files, one.place) == (21, "usr/lib/python")
+    made = image([*layer, "etc/a=9"], [".wh.usr", ".wh.etc"]).report()
+    (one,) = causes(made)
+    assert (one.files, one.place, one.elsewhere) == (21, "usr/lib/python", 1)
+    (said,) = advice(made)
+    assert "deletes 21 files, mostly in /usr/lib/python, which" in said.sentence
 
 
 def test_what_explains_most_comes_first_and_the_sum_is_all():

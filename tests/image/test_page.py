@@ -239,7 +239,8 @@ def test_only_so_much_advice_is_given() -> None:
     report = image([f"{x}=400" for x in names], *[[f".wh.{x}"] for x in names]).report()
     text = read(page(report, "x")).texts["li"]
     assert text.count("deletes") == 12
-    assert "… and 3 more of the kind, 1.20 kB in all" in text
+    assert "… 3 more pieces of advice" in text
+    assert "<li><strong>1.20 kB</strong> … 3 more" in page(report, "x")
 
 
 def test_the_same_report_is_the_same_bytes() -> None:
