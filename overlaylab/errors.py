@@ -175,13 +175,14 @@ _DEEPEST = 10_000
 
 
 @contextlib.contextmanager
-def in_words(what: str) -> Iterator[None]:
+def in_words(what: str, remedy: str = "") -> Iterator[None]:
     """Say it as a sentence if the system refuses something; for public methods, as a decorator.
 
     Meanwhile trees may be walked that are as deep as a path can be.
 
     Args:
         what: what was tried, as the beginning of a sentence: ``"The image could not be saved"``.
+        remedy: what to do, as its end; if empty, what fits the error, in a lab.
 
     Raises:
         SystemRefused: the system refused something.
@@ -198,9 +199,9 @@ def in_words(what: str) -> Iterator[None]:
             ) from None
         except OSError as error:
             where = f" ({error.filename!s:.200})" if error.filename is not None else ""
-            remedy = _REMEDIES.get(error.errno or 0, "see '%overlay doctor'")
+            do = remedy or _REMEDIES.get(error.errno or 0, "see '%overlay doctor'")
             raise SystemRefused(
-                f"{what}: {error.strerror or error}{where}: {remedy}.", error.errno
+                f"{what}: {error.strerror or error}{where}: {do}.", error.errno
             ) from None
 
 

@@ -139,7 +139,8 @@ def choose(
         meant = [one for one in meant if one.tags or not one.missing]
     if len({frozenset(one.tags) for one in meant}) > 1:
         raise BadImage(
-            f"{what} holds several images: choose one with tag= (--tag) of {_list(meant)}."
+            f"{what} holds several images: choose one with tag= (--tag), or as "
+            f"docker-archive:FILE:NAME, of {_list(meant)}."
         )
     wanted = here() if platform is None else asked_for(platform)
     fitting = _fitting(meant, wanted)

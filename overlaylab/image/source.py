@@ -55,7 +55,7 @@ def opened(
         SystemRefused: there is no room to store it.
     """
     with contextlib.ExitStack() as stack:
-        with in_words("The image could not be read"):
+        with in_words("The image could not be read", "give a file that can be read"):
             parts = _parts(name, tag, platform, again, stack)
         yield Image(**vars(parts))
 
@@ -67,9 +67,15 @@ def _parts(
         if os.isatty(_STANDARD_INPUT):
             raise BadImage("Nothing comes in: write 'docker save NAME | overlaylab inspect -'.")
         chunks = _chunks(_STANDARD_INPUT)
+        first = next(chunks, b"")
+        if not first:
+            raise BadImage("Nothing came in: see what the command before the pipe says.")
+        chunks = itertools.chain([first], chunks)
         return load_stream(chunks, "The standard input", tag, platform, again=again)
     if os.path.lexists(name):
         return load(Path(name), tag, platform, again=again)
+    if not name or name.startswith(("/", ".", "~")):  # as no image is called
+        raise BadImage(f"{name or 'A file without a name'} does not exist: check the name.")
     transport, colon, rest = name.partition(":")
     if colon and transport in _FILES and (found := _split(rest)):
         return load(Path(found[0]), tag or found[1] or None, platform, again=again)

@@ -395,8 +395,8 @@ def test_of_several_images_none_is_chosen_silently(directory: Path):
         with pytest.raises(BadImage) as error:
             archive.load_stream(iter([path.read_bytes()]), "x.tar", again=again)
         assert str(error.value) == (
-            "x.tar holds several images: choose one with tag= (--tag) of "
-            f"one (linux/{HERE}); two (linux/{HERE})."
+            "x.tar holds several images: choose one with tag= (--tag), or as "
+            f"docker-archive:FILE:NAME, of one (linux/{HERE}); two (linux/{HERE})."
         )
     assert [len(image.layers) for image in read(path, tag="two")] == [2, 2]
     with pytest.raises(BadImage, match=r"holds no image three: choose one of one .*; two "):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import json
 import os
 import subprocess
 import sys
@@ -315,6 +316,61 @@ def test_inspect_by_name_asks_the_engine(
     assert "reclaimable  10 B" in capsys.readouterr().out
     assert main(["inspect", "other:1"]) == 1
     assert "none such" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["", "/no/such/place", "./none.tar", "../none.tar"])
+def test_no_engine_is_asked_for_what_can_only_be_a_path(
+    tool: Tool, name: str, capsys: pytest.CaptureFixture[str]
+):
+    tool("docker", "exit 9")
+    assert main(["inspect", name]) == 1
+    said = capsys.readouterr().err
+    assert (
+        said == f"overlaylab: {name or 'A file without a name'} does not exist: check the name.\n"
+    )
+
+
+def test_nothing_on_the_standard_input(directory: Path):
+    done = subprocess.run(
+        [sys.executable, "-m", "overlaylab", "inspect", "-"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        "overlaylab: Nothing came in: see what the command before the pipe says.\n"
+    )
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_compressed_file_that_is_cut_short_is_one_sentence(
+    saved: Path, tool: Tool, directory: Path, again: bool
+):
+    path = directory / "cut.tar.gz"
+    path.write_bytes(gzip.compress(saved.read_bytes())[:-500])
+    with pytest.raises(BadImage) as error, opened(str(path), again=again):
+        pass
+    assert str(error.value).count("is no image, or is damaged") == 1
+
+
+def test_two_images_of_one_file_are_compared(
+    saved: Path, tool: Tool, directory: Path, lab: Lab, capsys: pytest.CaptureFixture[str]
+):
+    """Each by the name that it has in it, for an option would be about both."""
+    other = Image.from_layers([lab.layer("other", {"x": "123"})])
+    other = other.save(directory / "two.oci", tag="mine:2")
+    layout = Image.load(saved).save(directory / "one.oci", tag="mine:1")
+    for blob in (other / "blobs/sha256").iterdir():
+        blob.rename(layout / "blobs/sha256" / blob.name)
+    lists = [json.loads((place / "index.json").read_text()) for place in (layout, other)]
+    lists[0]["manifests"] += lists[1]["manifests"]
+    (layout / "index.json").write_text(json.dumps(lists[0]))
+    assert main(["compare", str(layout), str(layout)]) == 1
+    assert "or as docker-archive:FILE:NAME, of mine:1" in capsys.readouterr().err
+    assert main(["compare", *(f"oci:{layout}:mine:{number}" for number in (1, 2))]) == 0
+    assert "total        16 B  3 B   −13 B" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(not REAL_ROOT, reason="only root mounts a small filesystem")
