@@ -25,7 +25,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: the words after ``overlaylab``; those of this process if None.
     """
-    parser = argparse.ArgumentParser("overlaylab", description=__doc__)
+    parser = argparse.ArgumentParser(
+        "overlaylab",
+        description="How Docker's layered storage works: a course, and tools for images and "
+        "containers.",
+        epilog="'overlaylab COMMAND --help' says more about each.",
+    )
     parser.add_argument("--version", action=_Version, help="the version of overlaylab")
     commands = parser.add_subparsers(dest="command", required=True)
     course = commands.add_parser(
@@ -55,7 +60,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     doctor.add_argument(
         "--report", action="store_true", help="more of it, to be pasted into a bug report"
     )
-    diff = commands.add_parser("diff", help="what an upperdir changes in the view of its lowers")
+    diff = commands.add_parser(
+        "diff",
+        help="what a container, or an upperdir, has changed",
+        usage="overlaylab diff [-h] (UPPER --lower DIR [DIR ...] | --container NAME)",
+        description="Say what a container has changed in its image, or an upperdir in the view of "
+        "its lowers.",
+    )
     diff.add_argument("upper", nargs="?", help="the upperdir, such as …/overlay2/ID/diff")
     diff.add_argument("--lower", nargs="+", metavar="DIR", help="the lowers, the top one first")
     diff.add_argument(

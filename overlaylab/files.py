@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from .errors import OverlaylabError
+
+
+def check_new(target: str) -> None:
+    """Is there room for a new file of that name? To be asked before it is made at length.
+
+    Raises:
+        OverlaylabError: something is there already, or there is no such directory.
+    """
+    path = Path(target).expanduser()
+    if os.path.lexists(path):
+        raise OverlaylabError(f"{path} is there already: choose another name.")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        why = "you may not write there" if path.parent.is_dir() else "there is no such directory"
+        raise OverlaylabError(f"{path} cannot be written ({why}): choose another place.")
 
 
 def write_new(target: str, content: str | Iterable[bytes]) -> Path:

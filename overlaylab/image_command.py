@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import itertools
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -25,9 +26,17 @@ if TYPE_CHECKING:
 Say = Callable[[object], None]
 
 _IMAGE = (
-    "an OCI layout (a directory, or a tar), what 'docker save' wrote, - for one of these from the "
-    "standard input, or the name of an image in an engine"
+    "what 'docker save' wrote, or an OCI layout (a directory, or a tar); - for one of these from "
+    "the standard input; the name of an image that Docker or Podman has; or, as for skopeo, "
+    "docker://NAME of a registry, docker-archive:FILE:NAME of a file with several"
 )
+#: The name of an image as engines take it (distribution/reference, regexp.go).
+_NAME = re.compile(
+    r"([A-Za-z0-9.-]+(:[0-9]+)?/)?[a-z0-9]+(([._]|__|-+|/)[a-z0-9]+)*(:[A-Za-z0-9_][\w.-]{0,127})?",
+    re.ASCII,
+)
+#: What to do about what cannot be read.
+_READABLE = "give a file that can be read"
 _SORTS = ("order", "size", "hidden", "pushed", "files")
 
 _INSPECT = """\
@@ -70,7 +79,7 @@ def add_commands(commands: Any) -> None:
     which.add_argument("--base", metavar="IMAGE", help="leave out what this image brings")
     shown = inspect.add_argument_group("what is shown")
     only = shown.add_mutually_exclusive_group()
-    only.add_argument("--layer", type=_count, metavar="N", help="all about one layer")
+    only.add_argument("--layer", type=_count, metavar="N", help="all about the Nth layer")
     only.add_argument("--path", metavar="PATH", help="all about a file or a directory")
     shown.add_argument(
         "--sort", choices=_SORTS, default="order", help="the layers by this, the most first"
@@ -109,8 +118,13 @@ def add_commands(commands: Any) -> None:
         help="leave the N lowest layers as they are; if not given, as many as cost little",
     )
     how.add_argument("--flatten", action="store_true", help="make one layer of all")
-    fixing.add_argument("--name", metavar="NAME:TAG", help="what to call it; NAME:TAG-squashed")
-    inspect.set_defaults(run=_inspect)
+    fixing.add_argument(
+        "--name",
+        type=_name,
+        metavar="NAME:TAG",
+        help="what to call it; if not given, as now, with -squashed",
+    )
+    inspect.set_defaults(run=_inspect, refuse=inspect.error)
 
     compare = commands.add_parser(
         "compare",
@@ -185,6 +199,16 @@ def _number(text: str) -> int:
     return number
 
 
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no name of an image: give one like app:1")
+    return _tagged(text)
+
+
+def _tagged(name: str) -> str:
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
 def run(options: argparse.Namespace, say: Say) -> int:
     """Run one of the commands; return its exit status."""
     status: int = options.run(options, _sayer(say))
@@ -206,7 +230,7 @@ def _opened(
     from .image.source import opened
 
     with contextlib.ExitStack() as stack:
-        with in_words("The image could not be read"):
+        with in_words("The image could not be read", _READABLE):
             found = opened(name, tag=tag, platform=options.platform, again=again)
             image = stack.enter_context(found)
         yield image
@@ -215,15 +239,22 @@ def _opened(
 def _inspect(options: argparse.Namespace, say: Say) -> int:
     from dataclasses import replace
 
+    from .files import check_new
     from .image.report import report
 
+    if options.fix is None and (options.keep is not None or options.flatten or options.name):
+        options.refuse("--keep, --flatten and --name say what --fix writes: give --fix FILE, too")
+    if options.files and not options.json:
+        options.refuse("--files is more of --json: give that, too")
     limits = _limits(options)
+    for target in filter(None, (options.html, options.fix)):
+        check_new(target)  # before minutes of reading
     if "growth" in limits:
         raise BadLimit("growth is seen in a comparison: use 'overlaylab compare OLD NEW'.")
     dive = options.json or options.html is not None or "efficiency" in limits
     again = options.duplicates or options.pushed or options.fix is not None
     with _opened(options, options.image, again=again, tag=options.tag) as image:
-        with in_words("The image could not be read"):
+        with in_words("The image could not be read", _READABLE):
             found = report(image, dive=dive, contents=options.duplicates, pushed=options.pushed)
         if options.base is not None:
             found = replace(found, base=_layers_of_base(options, image))
@@ -269,7 +300,7 @@ def _named(options: argparse.Namespace, image: Image) -> Named:
     from .image.report import LayerReport
 
     path = Path(options.dockerfile)
-    with in_words("The Dockerfile could not be read"):
+    with in_words("The Dockerfile could not be read", _READABLE):
         text = path.read_text(encoding="utf-8", errors="surrogateescape")
     lines = lines_of(text, image)
     if not lines:
@@ -325,7 +356,7 @@ def _fix(options: argparse.Namespace, image: Image, report: Report, say: Say) ->
     name = options.name
     if name is None:
         first = report.tags[0] if report.tags else "image"
-        name = f"{first if ':' in first.rpartition('/')[2] else f'{first}:latest'}-squashed"
+        name = f"{_tagged(first)}-squashed"
     with in_words("The copy could not be made"):
         made = fix(image, report, Path(options.fix), keep=keep, tag=name)
     if not options.json and not options.csv:  # what a program reads stays whole
@@ -343,9 +374,9 @@ def _compare(options: argparse.Namespace, say: Say) -> int:
     if options.old == options.new == "-":
         raise BadImage("Only one of two images can come from the standard input: name a file.")
     dive = "efficiency" in limits
-    with _opened(options, options.old) as image, in_words("The image could not be read"):
+    with _opened(options, options.old) as image, in_words("The image could not be read", _READABLE):
         old = report(image)
-    with _opened(options, options.new) as image, in_words("The image could not be read"):
+    with _opened(options, options.new) as image, in_words("The image could not be read", _READABLE):
         new = report(image, dive=dive)
     comparison = Comparison(old, new)
     if options.json:
@@ -361,7 +392,7 @@ def _extract(options: argparse.Namespace, say: Say) -> int:
     from .text import human_text
 
     with _opened(options, options.image, again=True, tag=options.tag) as image:
-        with in_words("The image could not be read"):
+        with in_words("The image could not be read", _READABLE):
             found = find(image, options.path, options.layer)
         if options.output == "-":
             for chunk in found.chunks():
@@ -376,7 +407,7 @@ def _limits(options: argparse.Namespace) -> dict[str, str]:
     from .image.limits import read_limits
 
     config = None if options.config is None else Path(options.config)
-    with in_words("The limits could not be read"):
+    with in_words("The limits could not be read", _READABLE):
         return read_limits(options.fail_over, config)
 
 
@@ -400,7 +431,7 @@ def _judge(
     if summary := options.summary or page:
         title = _title(options.image if before is None else options.new, report)
         with (
-            in_words("The summary could not be written"),
+            in_words("The summary could not be written", "choose another place"),
             open(summary, "a", encoding="utf-8") as file,
         ):
             file.write(markdown(report, title, found, units=options.units))

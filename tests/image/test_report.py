@@ -559,6 +559,57 @@ def test_a_page_beside_it(saved: Path, directory: Path, capsys: pytest.CaptureFi
     assert "is there already" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("option", "remedy"),
+    [
+        ("--config", "give a file that can be read"),
+        ("--dockerfile", "give a file that can be read"),
+        ("--summary", "choose another place"),
+    ],
+)
+def test_a_directory_in_place_of_a_file(
+    saved: Path, directory: Path, capsys: pytest.CaptureFixture[str], option: str, remedy: str
+):
+    (directory / "there").mkdir()
+    assert main(["inspect", str(saved), option, str(directory / "there")]) == 1
+    said = capsys.readouterr().err
+    assert said.endswith(f": Is a directory ({directory}/there): {remedy}.\n")
+
+
+@pytest.mark.parametrize("option", ["--html", "--fix"])
+def test_what_cannot_be_written_is_said_before_the_image_is_read(
+    saved: Path, directory: Path, capsys: pytest.CaptureFixture[str], option: str
+):
+    for target, why in (
+        (saved, "is there already"),
+        (directory / "no/where", "cannot be written (there is no such directory)"),
+    ):
+        assert main(["inspect", str(saved), option, str(target)]) == 1
+        output, errors = capsys.readouterr()
+        assert output == ""
+        assert errors.startswith(f"overlaylab: {target} {why}")
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--keep", "1"], "give --fix FILE, too"),
+        (["--flatten"], "give --fix FILE, too"),
+        (["--name", "x"], "give --fix FILE, too"),
+        (["--files"], "--files is more of --json"),
+        (["--fix", "x", "--name", "No Name"], "'No Name' is no name of an image"),
+        (["--fix", "x", "--name", "Upper:1"], "'Upper:1' is no name of an image"),
+    ],
+)
+def test_an_option_that_would_do_nothing_is_wrong_usage(
+    saved: Path, capsys: pytest.CaptureFixture[str], options: list[str], said: str
+):
+    with pytest.raises(SystemExit) as ended:
+        main(["inspect", str(saved), *options])
+    assert ended.value.code == 2
+    assert said in capsys.readouterr().err
+
+
 def test_from_the_standard_input(saved: Path):
     with open(saved, "rb") as file:
         command = [sys.executable, "-m", "overlaylab", "inspect", "-"]
