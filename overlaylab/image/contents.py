@@ -189,6 +189,11 @@ def full_name(name: str) -> str:
     return name if ":" in last or "@" in last else f"{name}:latest"
 
 
+def _familiar(name: str) -> str:
+    """A whole name as Docker shows it (distribution/reference, FamiliarName)."""
+    return name.removeprefix("docker.io/").removeprefix("library/")
+
+
 _VARIANTS = {"arm64": "v8", "arm": "v7", "armel": "v6", "armv6l": "v6"}
 _SYSTEMS = ("linux", "windows", "darwin", "freebsd", "wasi", "wasip1")
 
@@ -264,7 +269,7 @@ def _walked(
             others.append(str(get(notes, "vnd.docker.reference.type") or "an attestation"))
             continue
         names = [name for key in (NAME, REF) if isinstance(name := get(notes, key), str)]
-        own, more = names[:1] or tags, {*names[1:]} or aliases
+        own, more = [*map(_familiar, names[:1])] or tags, {*names[1:]} or aliases
         digest = valid(get(descriptor, "digest"))
         said = _platform(*_texts(made_for))
         blob = _found(files, digest)
