@@ -381,6 +381,21 @@ def test_a_bind_shows_the_context_or_a_stage_and_loses_what_is_written(lab: Lab,
     ]
 
 
+def test_several_archives_stay_apart(lab: Lab, base: Image, directory: Path):
+    """The one before is gone when the next is unpacked, and its inodes are in use again."""
+    for number in range(4):
+        with tarfile.open(directory / f"{number}.tar", "w") as tar:
+            entry = tarfile.TarInfo(f"f{number}")
+            entry.size = 1
+            tar.addfile(entry, io.BytesIO(str(number).encode()))
+    built = made(lab, base, "ADD *.tar /x/", directory)
+    files = {place.name: place for place in (built.layers[0].path / "x").iterdir()}
+    assert {name: place.read_text() for name, place in sorted(files.items())} == {
+        f"f{number}": str(number) for number in range(4)
+    }
+    assert {place.stat().st_nlink for place in files.values()} == {1}
+
+
 def test_a_secret_is_shown_and_is_nowhere_afterwards(lab: Lab, base: Image):
     text = (
         "RUN --mount=type=secret,id=key cat /run/secrets/key | wc -c > /one\n"

@@ -100,6 +100,7 @@ class Copying:
             place: where to.
         """
         base = inside(self.root, place)
+        self._first = {}  # of another archive, whose numbers may be in use again
         self._make_at(base, self.owner or (0, 0), 0o755)
         self._lay_over(staged, "", base, base, listed)
         if "" in listed:
