@@ -219,11 +219,17 @@ def left_out(lines: str, *paths: str) -> list[str]:
         ("# *.py\n  y.py  ", {"y.py"}),
         ("[x-z].py\n?", {"y.py", "a", "a/x.py", "b", "b/c", "b/c/z.py"}),
         ("!y.py\ny.py", {"y.py"}),
+        ("/\n.\n../a", set()),
+        ("a\n! /a/x.py", {"a"}),
+        ("a\r\n y.py\r\n", {"a", "a/x.py", "y.py"}),
     ],
 )
 def test_a_dockerignore_leaves_out(lines: str, out: set[str]):
     paths = ("a", "a/x.py", "b", "b/c", "b/c/z.py", "y.py")
     assert set(left_out(lines, *paths)) == out
+def test_a_slash_at_the_beginning_is_for_a_dockerignore_alone():
+    """--exclude=/x.py leaves out nothing."""
+    assert Patterns(["/y.py"]).match("y.py")[0] is False
 
 
 @pytest.mark.parametrize(

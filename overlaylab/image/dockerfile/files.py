@@ -18,7 +18,7 @@ from .fetching import is_url
 from .patterns import Patterns, has_wildcards
 from .reading import Document, Instruction
 from .stage import Stage
-from .users import find_owner
+from .users import find_owner, needs_tables
 
 #: Characters of a here-document with its variables replaced.
 _DOCUMENT = 16 << 20
@@ -147,6 +147,9 @@ class Files:
 
     def _owner(self, root: Path) -> tuple[int, int] | None:
         text = self.options.get("chown", "")
+        if self.link and text and needs_tables(text):
+            why = f"--link lies on nothing that knows {text!r}"
+            raise self.one.error(why, "write --chown with numbers, or leave --link out")
         return find_owner(root, text) if text else None
 
     def _mode(self) -> tuple[Chmod | None, int]:

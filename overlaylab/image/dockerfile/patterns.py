@@ -239,7 +239,7 @@ class Patterns:
             if len(self._rules) >= _MOST:
                 raise ValueError(f"there are more than {_MOST:,} patterns")
             keeps = text.startswith("!")
-            path = posixpath.normpath(text[1:] if keeps else text).lstrip("/")
+            path = posixpath.normpath(text[1:] if keeps else text)
             if keeps and not text[1:]:
                 raise ValueError("'!' has no pattern")
             self._rules.append(_Rule(name_pattern(path, deep=True), keeps))
@@ -271,6 +271,12 @@ class Patterns:
 
 
 def ignore_lines(text: str) -> list[str]:
-    """The patterns of a .dockerignore: without its comments (moby/patternmatcher, ignorefile)."""
-    lines = text.removeprefix("\ufeff").splitlines()
-    return [line for line in lines if line.strip() and not line.startswith("#")]
+    """The patterns of a .dockerignore: without its comments, and without the slash at the
+    beginning, which is the context's root (moby/patternmatcher, ignorefile)."""
+    found = []
+    for line in text.removeprefix("\ufeff").split("\n"):
+        mark = "!" if line.lstrip().startswith("!") else ""
+        path = line.strip().removeprefix(mark).strip()
+        if (mark or path) and not line.startswith("#"):
+            found.append(mark + (posixpath.normpath(path).lstrip("/") or "/" if path else ""))
+    return found

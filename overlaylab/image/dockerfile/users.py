@@ -62,20 +62,31 @@ def find_user(root: Path, text: str) -> User:
 def find_owner(root: Path, text: str) -> tuple[int, int]:
     """The numbers of ``--chown=text``; a user without a group has the group of its number.
 
-    A name that the image does not know is root, as for BuildKit (solver/llbsolver/file).
+    A user that the image does not know is root, and so is an empty name; a group that it does not
+    know leaves the user's (moby/buildkit, solver/llbsolver/ops/user_linux.go).
     """
-    name, _, group = text.partition(":")
-    number = _number(name)
-    uid = gid = number or 0
+    name, colon, group = text.partition(":")
+    uid = gid = _owner_number(name) or 0
     with contextlib.suppress(ValueError):
-        if number is None:
+        if _owner_number(name) is None:
             user = find_user(root, name)
             uid, gid = user.uid, user.gid
-    if group:
-        gid = 0
+    if colon:
         with contextlib.suppress(ValueError):
-            gid = _find_group(list(_entries(root, "etc/group", 3)), group)
+            known = _owner_number(group)
+            groups = list(_entries(root, "etc/group", 3))
+            gid = _find_group(groups, group) if known is None else known
     return uid, gid
+
+
+def needs_tables(text: str) -> bool:
+    """Has ``--chown=text`` a name, which only an image knows?"""
+    return any(_owner_number(one) is None for one in text.split(":", 1))
+
+
+def _owner_number(name: str) -> int | None:
+    """Who it is without asking an image; None for a name."""
+    return 0 if name in ("", "root") else _number(name)
 
 
 def _find_group(groups: list[list[str]], text: str) -> int:
