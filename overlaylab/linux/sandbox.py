@@ -73,7 +73,8 @@ class Shown:
     """Something else that a script with a root of its own sees at a place of it.
 
     Attributes:
-        target: the place, a path of this machine: a directory or a file that is there.
+        target: the place, a path of this machine: a directory or a file that is there, or that
+            is made in what is shown before it.
         source: what is seen there; None for an empty directory in memory, or for `data`.
         data: the bytes of a file in memory.
         read_only: the script may not write there.
@@ -609,9 +610,27 @@ def _enter_namespaces(fence: Fence) -> None:
         if os.path.isdir(devices) and not os.path.islink(devices):
             _make_devices(devices, fence.root.shown, memory=True)
         for one in fence.root.shown:
+            _make_place(one, fence.writable)
             _show(one, fence.tmp)
         if fence.root.hostname:
             socket.sethostname(fence.root.hostname)
+
+
+def _make_place(one: Shown, root: str) -> None:
+    """Make the place of something that is seen within what is mounted in `root` already.
+
+    Raises:
+        OSError: a link is on the way, which may lead out of `root`.
+    """
+    place = os.path.join(os.path.realpath(root), os.path.relpath(one.target, root))
+    if os.path.realpath(one.target) != place:
+        raise OSError(errno.ELOOP, "a link is on the way to a place", one.target)
+    if os.path.lexists(one.target):
+        return
+    is_file = one.data is not None or os.path.isfile(one.source or "")
+    os.makedirs(os.path.dirname(one.target) if is_file else one.target, mode=0o755, exist_ok=True)
+    if is_file:
+        Path(one.target).touch()
 
 
 def _show(one: Shown, tmp: str) -> None:
@@ -685,11 +704,7 @@ def _make_devices(directory: str, shown: Sequence[Shown] = (), *, memory: bool =
         os.chmod(f"{directory}/shm", 0o1777)
     for one in shown:
         if one.target.startswith(f"{directory}/"):
-            is_file = one.data is not None or os.path.isfile(one.source or "")
-            place = os.path.dirname(one.target) if is_file else one.target
-            os.makedirs(place, mode=0o755, exist_ok=True)
-            if is_file:
-                Path(one.target).touch()
+            _make_place(one, os.path.dirname(directory))
     mount.set_read_only(directory, True)
 
 

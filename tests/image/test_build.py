@@ -381,6 +381,42 @@ def test_a_bind_shows_the_context_or_a_stage_and_loses_what_is_written(lab: Lab,
     ]
 
 
+def test_a_mount_is_within_another_whichever_comes_first(lab: Lab, base: Image):
+    """BuildKit sorts them; a place within a cache stays in the cache."""
+    text = (
+        "RUN --mount=type=bind,source=src,target=/c/in/side --mount=type=cache,target=/c "
+        "ls /c /c/in /c/in/side > /one\n"
+        "RUN --mount=type=tmpfs,target=/t --mount=type=cache,target=/t/c touch /t/c/x /t/y\n"
+        "RUN --mount=type=cache,target=/t/c ls /t/c > /two"
+    )
+    built = made(lab, base, text, {"src/a": "a"})
+    web = lab.mount("web", lower=built.layers)
+    assert (web.merged / "one").read_text() == "/c:\nin\n\n/c/in:\nside\n\n/c/in/side:\na\n"
+    assert (web.merged / "two").read_text() == "x\n"
+    assert not (web.merged / "c").exists()
+
+
+def test_no_link_leads_a_place_for_a_mount_out(kernel_lab: Lab, directory: Path):
+    """A link that a RUN left in a cache is where this machine's files are, too."""
+    text = (
+        f"RUN --mount=type=cache,target=/c ln -s {directory} /c/in\n"
+        "RUN --mount=type=cache,target=/c --mount=type=tmpfs,target=/c/in/new true"
+    )
+    with pytest.raises(BadDockerfile, match=r"Line 3 .*a link is on the way"):
+        made(kernel_lab, base_image(kernel_lab), text)
+    assert os.listdir(directory) == []
+
+
+def test_an_agent_that_is_not_required_is_not_there(lab: Lab, base: Image):
+    text = 'RUN --mount=type=ssh --mount=type=ssh,target=/b echo "$SSH_AUTH_SOCK" > /one'
+    assert read(made(lab, base, text), "one") == "/run/buildkit/ssh_agent.0\n"
+
+
+def test_a_secret_that_is_relative_is_below_the_working_directory(lab: Lab, base: Image):
+    text = "WORKDIR /w\nRUN --mount=type=secret,id=k,target=conf/k cat /w/conf/k > o"
+    assert read(made(lab, base, text, secrets={"k": b"key"}), "w/o") == "key"
+
+
 def test_several_archives_stay_apart(lab: Lab, base: Image, directory: Path):
     """The one before is gone when the next is unpacked, and its inodes are in use again."""
     for number in range(4):

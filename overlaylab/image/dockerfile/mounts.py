@@ -22,7 +22,7 @@ _KEYS = {
     "cache": {"id", "readonly", "readwrite", "sharing", "from", "source", "mode", "uid", "gid"},
     "tmpfs": {"size", "readwrite", "readonly"},
     "secret": {"id", "source", "required", "mode", "uid", "gid", "env"},
-    "ssh": {"id", "source", "required", "mode", "uid", "gid"},
+    "ssh": {"id", "required", "mode", "uid", "gid"},
 }
 _OTHER_NAMES = {
     **{"src": "source", "dst": "target", "destination": "target"},
@@ -102,6 +102,8 @@ def read_mount(text: str, expand: Callable[[str], str]) -> Mount:
             found.settings[key] = _checked(key, value)
     if found.kind not in _KEYS:
         raise ValueError(f"--mount=type={found.kind} is none of {', '.join(_KEYS)}")
+    if found.kind == "secret" and found.get("id") and found.get("source"):
+        raise ValueError("a secret has an id or a source, which is another word for it")
     wrong = sorted(set(found.settings) - _KEYS[found.kind] - {"target"})
     if wrong:
         raise ValueError(f"a mount of type {found.kind} knows no {wrong[0]!r}")

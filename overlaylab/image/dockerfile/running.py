@@ -95,7 +95,7 @@ class Run:
         except ValueError as error:
             raise one.error(str(error), "see the Dockerfile reference on RUN --mount") from None
         for mount in self.mounts:
-            if mount.kind == "ssh":
+            if mount.kind == "ssh" and mount.is_on("required"):
                 raise one.error("overlaylab passes no ssh agent on", "use a secret, or a bind")
 
     def _command(self) -> list[str]:
@@ -167,8 +167,10 @@ class Run:
             shown = [*self._files(places)]
             if os.path.isdir("/sys"):
                 shown.append(Shown(places.make("/sys"), "/sys", read_only=True))
+            mounts: list[Shown] = []
             for mount in self.mounts:
-                shown += self._shown(mount, places, stack, environment)
+                mounts += self._shown(mount, places, stack, environment)
+            shown += sorted(mounts, key=lambda one: one.target)  # within another: after it
             self._execute(web, user, environment, shown)
 
     def _execute(
@@ -222,6 +224,10 @@ class Run:
     def _shown(
         self, mount: Mount, places: Places, stack: ExitStack, environment: dict[str, str]
     ) -> list[Shown]:
+        if mount.kind == "ssh":  # as if the client had no agent
+            socket = mount.get("target") or "/run/buildkit/ssh_agent.0"
+            environment.setdefault("SSH_AUTH_SOCK", socket)
+            return []
         if mount.kind == "secret":
             return self._secret(mount, places, environment)
         path = posixpath.normpath(posixpath.join(self.stage.directory, mount.get("target")))
@@ -245,7 +251,7 @@ class Run:
 
     def _secret(self, mount: Mount, places: Places, environment: dict[str, str]) -> list[Shown]:
         target = mount.get("target")
-        name = mount.get("id") or mount.get("source") or posixpath.basename(target)
+        name = mount.get("source") or mount.get("id") or posixpath.basename(target)
         if not name:
             raise self.one.error("a secret has neither id nor target", "write id=name")
         data = self.around.secrets.get(name)
@@ -259,7 +265,8 @@ class Run:
             environment[mount.get("env")] = data.decode(errors="surrogateescape")
             if not target:
                 return []
-        path = posixpath.join("/", target or f"/run/secrets/{posixpath.basename(name)}")
+        path = target or f"/run/secrets/{posixpath.basename(name)}"
+        path = posixpath.join(self.stage.directory, path)
         place = places.make(path, file=True)
         return [Shown(place, data=data, read_only=True, mode=mount.mode(0o400), owner=mount.owner)]
 
