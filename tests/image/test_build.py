@@ -430,6 +430,15 @@ def test_several_archives_stay_apart(lab: Lab, base: Image, directory: Path):
         f"f{number}": str(number) for number in range(4)
     }
     assert {place.stat().st_nlink for place in files.values()} == {1}
+def test_a_run_leaves_the_directories_that_each_container_has(lab: Lab, base: Image):
+    """Where an image has none, runc makes them and BuildKit keeps them."""
+    others = " ".join(f"--exclude={name}" for name in ("dev", "proc", "sys"))
+    text = f"FROM scratch\nCOPY --from=base {others} / /\nRUN true"
+    built = build(lab, text, images={"base": base})
+    assert names(built.layers[1].path).count("proc/") == 0
+    assert {"dev/", "proc/", "sys/"} <= {*names(built.layers[0].path)}
+
+
 
 
 def test_a_secret_is_shown_and_is_nowhere_afterwards(lab: Lab, base: Image):

@@ -160,10 +160,9 @@ class Run:
                 user = find_user(web.merged, self.stage.user)
             except ValueError as error:
                 raise self.one.error(str(error), "write USER with a number") from None
-            Copying(web.merged).make(self.stage.directory)
-            for directory in ("/dev", "/proc"):
-                places.make(directory)
-            environment = {"HOME": user.home, **self._proxies, **self.environment}
+            for directory in (self.stage.directory, "/dev", "/proc", "/sys"):  # they stay
+                Copying(web.merged).make(directory)
+            environment = {"HOME": user.home, **self.environment, **self._proxies}
             shown = [*self._files(places)]
             if os.path.isdir("/sys"):
                 shown.append(Shown(places.make("/sys"), "/sys", read_only=True))
