@@ -387,7 +387,7 @@ class _Builder:
     def _workdir(self, one: Instruction) -> None:
         one.flags(())
         stage = self._now
-        path = stage.expand(one, one.value)
+        path = stage.expand(one, one.value) or stage.directory
         if not path.startswith("/"):  # else BuildKit keeps it as it is (NormalizePath)
             path = clean(stage.directory, path)
         stage.config["WorkingDir"] = path

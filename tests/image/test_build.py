@@ -417,6 +417,19 @@ def test_a_secret_that_is_relative_is_below_the_working_directory(lab: Lab, base
     assert read(made(lab, base, text, secrets={"k": b"key"}), "w/o") == "key"
 
 
+def test_a_working_directory_stays_as_it_is_written(lab: Lab, base: Image):
+    """As BuildKit keeps it; what is relative to it is joined."""
+    for text, directory in {
+        "WORKDIR /code/": "/code/",
+        "WORKDIR /code/\nWORKDIR sub/": "/code/sub",
+        "WORKDIR /a//b/../c/": "/a//b/../c/",
+        "WORKDIR a\nWORKDIR $NOTHING": "/a",
+    }.items():
+        image = made(lab, base, text).image
+        assert image.config["WorkingDir"] == directory
+        assert image.instructions()[-1][0] == f"WORKDIR {directory}"
+
+
 def test_several_archives_stay_apart(lab: Lab, base: Image, directory: Path):
     """The one before is gone when the next is unpacked, and its inodes are in use again."""
     for number in range(4):
