@@ -34,7 +34,7 @@ from .dockerfile.files import Files
 from .dockerfile.reading import Instruction, parse
 from .dockerfile.running import Run, Surroundings
 from .dockerfile.stage import PATH, Stage, clean, digest
-from .dockerfile.stages import find_stage, read_stages
+from .dockerfile.stages import find_stage, full_name, read_stages
 from .dockerfile.users import find_owner
 from .image import Image
 from .model import ImageLayer, new_rest
@@ -126,7 +126,8 @@ def build(
         lab: where the layers are made.
         dockerfile: its text.
         context: the files for COPY and ADD: a directory, or content as :meth:`.Lab.layer` takes.
-        images: what FROM and ``COPY --from`` may name.
+        images: what FROM and ``COPY --from`` may name, short or in full (``app``,
+            ``docker.io/library/app:latest``).
         args: values for ARG.
         target: the stage to stop at; stages that it does not need are not built.
         network: RUN may use this machine's network, and ADD get a URL.
@@ -154,6 +155,11 @@ class _Given:
     args: dict[str, str]
     network: bool
     secrets: dict[str, bytes]
+
+    def image(self, name: str) -> Image | Layer | None:
+        """The image of that name, short or in full: ``docker.io/library/busybox:latest``."""
+        same = (one for one in self.images if full_name(one) == full_name(name))
+        return self.images.get(name) or next((self.images[one] for one in same), None)
 
 
 @contextmanager
@@ -250,7 +256,7 @@ class _Builder:
                 if inner.keyword == "ONBUILD"
             ]
         else:
-            image = self._given.images.get(stage.base)
+            image = self._given.image(stage.base)
             found = image.config.get("OnBuild") or [] if isinstance(image, Image) else []
         return [check_trigger(one, text) for text in found]
 
@@ -349,7 +355,7 @@ class _Builder:
 
     def _image(self, one: Instruction, name: str) -> Stage:
         """The image that was given of that name."""
-        given = self._given.images.get(name)
+        given = self._given.image(name)
         if given is None:
             stages = (stage.name for stage in self._stages[: self._number] if stage.name)
             names = ", ".join([*self._given.images, *stages])
@@ -422,9 +428,7 @@ class _Builder:
         *sources, place = (stage.expand(one, word) for word in found if not one.document(word))
         with ExitStack() as stack:
             source = self._context
-            if "from" in options:
-                if "$" in flags["from"][0]:
-                    raise one.error("--from knows no variables", "name a stage with FROM $… AS")
+            if options.get("from"):
                 web = stack.enter_context(self._mounted_stage(one, options["from"]))
                 source = Source(web.merged)
             fetched = self._fetch(one, sources, options.get("checksum", ""), stack)

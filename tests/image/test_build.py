@@ -443,6 +443,14 @@ def test_several_archives_stay_apart(lab: Lab, base: Image, directory: Path):
         f"f{number}": str(number) for number in range(4)
     }
     assert {place.stat().st_nlink for place in files.values()} == {1}
+@pytest.mark.parametrize("name", ["app", "app:latest", "docker.io/library/app:latest"])
+def test_an_image_may_be_named_in_full(lab: Lab, base: Image, name: str):
+    image = made(lab, base, "COPY f /f", {"f": "f"}).image
+    for given in ("app", "index.docker.io/app"):
+        built = build(lab, f"FROM {name}\nCOPY --from={name} /f /g", images={given: image})
+        assert read(built, "g") == "f"
+
+
 def test_a_run_leaves_the_directories_that_each_container_has(lab: Lab, base: Image):
     """Where an image has none, runc makes them and BuildKit keeps them."""
     others = " ".join(f"--exclude={name}" for name in ("dev", "proc", "sys"))
