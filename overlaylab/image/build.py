@@ -26,7 +26,8 @@ from ..text import Table, Tabular, printable, shortened, size_text
 from ..trees import remove_tree
 from .blob import Blob, decompress
 from .dockerfile.base import base_image
-from .dockerfile.config import INSTRUCTIONS, check_trigger, cleaned
+from .dockerfile.checks import check, read_trigger
+from .dockerfile.config import INSTRUCTIONS, cleaned
 from .dockerfile.context import Source, context_at
 from .dockerfile.copying import Copying
 from .dockerfile.fetching import fetch, is_repository, is_url
@@ -115,8 +116,9 @@ def build(
     """Build an image, as BuildKit builds it.
 
     All instructions are known, with the options that BuildKit has, but for what needs an agent or a
-    device (``--mount=type=ssh``, ``--security=insecure``, ``--device``) and git. RUN sees the image
-    as its ``/``, and a /dev, /proc, /etc/hosts and /etc/resolv.conf that are not in the image (no
+    device (``--mount=type=ssh,required``, ``--security=insecure``, ``--device``) and git. All are
+    read before one is carried out, also those of stages that nobody needs. RUN sees the image as
+    its ``/``, and a /dev, /proc, /etc/hosts and /etc/resolv.conf that are not in the image (no
     /proc where none may be mounted); exec forms need no shell. ``VOLUME`` drops nothing. A
     .dockerignore in the context counts. What was built before in this lab is not built again, under
     Docker's rule: the same layers below, the same instruction, the same files; caches of ``RUN
@@ -129,7 +131,7 @@ def build(
         images: what FROM and ``COPY --from`` may name, short or in full (``app``,
             ``docker.io/library/app:latest``).
         args: values for ARG.
-        target: the stage to stop at; stages that it does not need are not built.
+        target: the name of the stage to stop at; stages that it does not need are not built.
         network: RUN may use this machine's network, and ADD get a URL.
         secrets: id → what ``RUN --mount=type=secret`` shows; in no layer, in no cache.
 
@@ -140,7 +142,10 @@ def build(
     known = _known.setdefault(lab, _Known())
     known.count += 1
     given = _Given(dict(images or {}), dict(args or {}), network, dict(secrets or {}))
-    stages, variables = read_stages(parse(dockerfile), given.args, target)
+    found = parse(dockerfile)
+    for one in found:
+        check(one)
+    stages, variables = read_stages(found, given.args, target)
     with _context(lab, context, known) as directory:
         builder = _Builder(lab, known, directory, given, stages, variables)
         builder.build(len(stages) - 1 if target is None else find_stage(stages, target))
@@ -207,27 +212,32 @@ class _Builder:
         return Build(image, stage.layers[::-1], self._steps)
 
     def build(self, target: int) -> None:
-        """Build a stage, and first those that it needs."""
+        """Build a stage, and first those that it needs.
+
+        Raises:
+            BadDockerfile: one fails, or there are stages that need one another.
+        """
+        self._in_order(*range(len(self._stages)))
         for number in self._in_order(target):
             self._number, self._now = number, self._stages[number]
             self._begin()
             for one in (*self._triggers(number), *self._now.instructions):
                 self._do(one)
 
-    def _in_order(self, target: int) -> list[int]:
-        """The stages that are needed for `target`, each after those that it needs itself.
+    def _in_order(self, *targets: int) -> list[int]:
+        """The stages that are needed for `targets`, each after those that it needs itself.
 
         Raises:
             BadDockerfile: some need one another.
         """
-        done: list[int] = []
-        left = [(target, False)]
+        done: dict[int, None] = {}
+        left = [(number, False) for number in targets]
         open_: set[int] = set()
         while left:
             number, all_there = left.pop()
             if all_there:
                 open_.discard(number)
-                done.append(number)
+                done[number] = None
             elif number in open_:
                 one = self._stages[number].begin
                 assert one is not None
@@ -236,11 +246,11 @@ class _Builder:
                 open_.add(number)
                 left.append((number, True))
                 left += [(one, False) for one in sorted(self._needs(number), reverse=True)]
-        return done
+        return list(done)
 
     def _base_of(self, number: int) -> int:
         """The stage that a stage is built on; -1 if that is an image."""
-        base = self._stages[number].base.lower()
+        base = self._stages[number].base  # in this case: names of images have no large letters
         names = [stage.name for stage in self._stages[:number]]
         return max((n for n, name in enumerate(names) if name == base), default=-1)
 
@@ -250,15 +260,15 @@ class _Builder:
         one = stage.begin
         assert one is not None
         if base >= 0:
-            found = [
-                inner.source + "".join(f"\n{d.content}{d.name}" for d in inner.documents)
-                for inner in self._stages[base].instructions
-                if inner.keyword == "ONBUILD"
-            ]
+            below = Stage()
+            for inner in self._stages[base].instructions:
+                if inner.keyword == "ONBUILD":
+                    INSTRUCTIONS["ONBUILD"](below, inner)
+            found = below.config.get("OnBuild", [])
         else:
             image = self._given.image(stage.base)
             found = image.config.get("OnBuild") or [] if isinstance(image, Image) else []
-        return [check_trigger(one, text) for text in found]
+        return [read_trigger(one, text) for text in found]
 
     def _needs(self, number: int) -> list[int]:
         """The stages that a stage is built on or takes files from."""
@@ -299,11 +309,8 @@ class _Builder:
 
     def _arg(self, one: Instruction) -> None:
         stage, noted = self._now, []
-        one.flags(())
         for word in one.quoted_words():
             name, equal, default = word.partition("=")
-            if not name:
-                raise one.error("a name is missing", "write ARG name, or ARG name=value")
             value: str | None = None
             if name in self._given.args:
                 value = self._given.args[name]
@@ -359,6 +366,8 @@ class _Builder:
         if given is None:
             stages = (stage.name for stage in self._stages[: self._number] if stage.name)
             names = ", ".join([*self._given.images, *stages])
+            if any(stage.name == name.lower() for stage in self._stages[: self._number]):
+                raise one.error("FROM names a stage in small letters", f"write {name.lower()}")
             raise one.error(
                 f"there is no image {name!r}", f"give it with images=; known are: {names or 'none'}"
             )
@@ -391,7 +400,6 @@ class _Builder:
         return self._read
 
     def _workdir(self, one: Instruction) -> None:
-        one.flags(())
         stage = self._now
         path = stage.expand(one, one.value) or stage.directory
         if not path.startswith("/"):  # else BuildKit keeps it as it is (NormalizePath)
@@ -410,20 +418,9 @@ class _Builder:
         stage.note(f"WORKDIR {path}", layer=True)
 
     def _copy(self, one: Instruction) -> None:
-        adds = one.keyword == "ADD"
-        flags = one.flags(
-            ("chown", "chmod", "exclude", "checksum")
-            if adds
-            else ("chown", "chmod", "exclude", "from"),
-            ("link", "unpack", "keep-git-dir") if adds else ("link", "parents"),
-        )
-        stage = self._now
+        flags, stage = one.flags(), self._now
         options = {name: stage.expand(one, flags[name][0]) for name in flags if name != "exclude"}
         found = one.words()
-        if len(found) < 2:
-            raise one.error("a source or the destination is missing", "write COPY source /place")
-        if one.document(found[-1]):
-            raise one.error("its destination is a here-document", "write COPY <<EOF /place")
         documents = [document for word in found if (document := one.document(word))]
         *sources, place = (stage.expand(one, word) for word in found if not one.document(word))
         with ExitStack() as stack:

@@ -443,6 +443,8 @@ def test_several_archives_stay_apart(lab: Lab, base: Image, directory: Path):
         f"f{number}": str(number) for number in range(4)
     }
     assert {place.stat().st_nlink for place in files.values()} == {1}
+
+
 @pytest.mark.parametrize("name", ["app", "app:latest", "docker.io/library/app:latest"])
 def test_an_image_may_be_named_in_full(lab: Lab, base: Image, name: str):
     image = made(lab, base, "COPY f /f", {"f": "f"}).image
@@ -460,6 +462,11 @@ def test_a_run_leaves_the_directories_that_each_container_has(lab: Lab, base: Im
     assert {"dev/", "proc/", "sys/"} <= {*names(built.layers[0].path)}
 
 
+def test_what_an_onbuild_has_is_read_when_it_is_carried_out(lab: Lab, base: Image):
+    image = made(lab, base, "ONBUILD NOSUCH x").image
+    assert image.config["OnBuild"] == ["NOSUCH x"]
+    with pytest.raises(BadDockerfile, match=r"Line 1 .*NOSUCH is no instruction"):
+        build(lab, "FROM mine", images={"mine": image})
 
 
 def test_a_secret_is_shown_and_is_nowhere_afterwards(lab: Lab, base: Image):
@@ -687,7 +694,21 @@ ERRORS = {
     "FROM base\nNOSUCH x": "NOSUCH is no instruction",
     "FROM base\nRUN false": r"Line 2 .*status 1 \(it said nothing\)",
     "FROM base\nRUN echo why >&2; exit 3": r"status 3 \(why\)",
-    "FROM base\nRUN --mount=type=ssh true": "passes no ssh agent on",
+    "FROM base\nRUN --mount=type=ssh,required true": "passes no ssh agent on",
+    "FROM base\nRUN --mount=type=ssh,source=f true": "of type ssh knows no 'source'",
+    "FROM base\nRUN --mount=type=secret,id=a,source=b true": "an id or a source",
+    "FROM base\nRUN --network=x true": "Line 2 .*write one of default, none, host",
+    "FROM base\nRUN exit 3\nLABEL a=1 b": "Line 3 .*'b' has no value",
+    "FROM base\nRUN exit 3\nHEALTHCHECK CMD []": "Line 3 .*a command is missing",
+    "FROM base AS a\nHEALTHCHECK --interval=x CMD y\nFROM base": "Line 2 .*=x is no time",
+    "FROM base AS a\nCOPY f\nFROM base": "Line 2 .*the destination is missing",
+    "FROM base AS a\nCOPY --from=a /f /g\nFROM base": "this stage needs itself",
+    "FROM base AS a\nONBUILD NOSUCH x\nFROM a": "Line 3 .*NOSUCH is no instruction",
+    "FROM base AS a\nFROM A": "FROM names a stage in small letters: write a",
+    "FROM base\nCOPY --link --chown=app f /x": "--link lies on nothing that knows 'app'",
+    'FROM base\nVOLUME [""]': "a path is missing",
+    "FROM base\nARG =x": "a name is missing",
+    'FROM base\nEXPOSE ["80"]': "is no port",
     "FROM base\nRUN --mount=type=cache true": "target is the root",
     "FROM base\nRUN --mount=type=tape,target=/x true": "type=tape is none of",
     "FROM base\nRUN --mount=type=secret,id=s,required true": "there is no secret 's'",

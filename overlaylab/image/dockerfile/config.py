@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from ..blob import Json
 from . import words
-from .reading import Instruction, parse
+from .reading import Instruction
 from .stage import Stage
 
 #: What BuildKit knows of a config (moby/docker-image-spec); the classic builder wrote more.
@@ -20,6 +20,8 @@ _FIELDS = (
     *("User", "ExposedPorts", "Env", "Entrypoint", "Cmd", "Volumes", "WorkingDir", "Labels"),
     *("StopSignal", "ArgsEscaped", "Healthcheck", "OnBuild", "Shell"),
 )
+#: What no ONBUILD may have.
+NO_TRIGGERS = ("FROM", "MAINTAINER", "ONBUILD")
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{0,9})?)(ns|us|µs|ms|s|m|h)")
 _NANOSECONDS = {
     **{"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6},
@@ -52,7 +54,15 @@ def label(stage: Stage, one: Instruction) -> str:
 
 
 def _pairs(stage: Stage, one: Instruction) -> list[tuple[str, str]]:
-    one.flags(())
+    return [(stage.expand(one, name), stage.expand(one, value)) for name, value in named(one)]
+
+
+def named(one: Instruction) -> list[tuple[str, str]]:
+    """What an ENV or a LABEL says, as it is written.
+
+    Raises:
+        BadDockerfile: a name or a value is missing.
+    """
     found = one.quoted_words()
     if found and "=" not in found[0]:  # the old form: ENV name the rest of the line
         pairs = [tuple(re.split(r"[\t\v\f\r ]+", one.value, maxsplit=1))]
@@ -64,12 +74,11 @@ def _pairs(stage: Stage, one: Instruction) -> list[tuple[str, str]]:
         pairs = [tuple(word.split("=", 1)) for word in found]
     if not pairs or not all(pair[0] for pair in pairs):
         raise one.error("a name is missing", f"write {one.keyword} name=value")
-    return [(stage.expand(one, name), stage.expand(one, value)) for name, value in pairs]
+    return [(name, value) for name, value in pairs]
 
 
 def user(stage: Stage, one: Instruction) -> str:
     """USER."""
-    one.flags(())
     stage.config["User"] = stage.expand(one, one.value)
     return f"USER {stage.config['User']}"
 
@@ -92,14 +101,12 @@ def entrypoint(stage: Stage, one: Instruction) -> str:
 
 
 def _command(stage: Stage, one: Instruction) -> list[str]:
-    one.flags(())
     found = one.json()
     return [*stage.shell, one.value] if found is None else found
 
 
 def shell(stage: Stage, one: Instruction) -> str:
     """SHELL."""
-    one.flags(())
     found = one.json()
     if not found:
         raise one.error("SHELL is a JSON list", 'write it like ["/bin/sh", "-c"]')
@@ -109,10 +116,9 @@ def shell(stage: Stage, one: Instruction) -> str:
 
 def expose(stage: Stage, one: Instruction) -> str:
     """EXPOSE: numbers and ranges, with tcp, udp or sctp."""
-    one.flags(())
     try:
         found = [
-            port for word in sorted(one.words())
+            port for word in sorted(one.value.split())
             for port in words.split(word, stage.variables, one.escape)
         ]  # fmt: skip
     except ValueError as error:
@@ -138,7 +144,6 @@ def _ports(one: Instruction, word: str) -> list[str]:
 
 def volume(stage: Stage, one: Instruction) -> str:
     """VOLUME. What a RUN writes there stays in the image; the classic builder dropped it."""
-    one.flags(())
     paths = [stage.expand(one, path.strip()) for path in one.words()]
     if not paths or not all(paths):
         raise one.error("a path is missing", "write VOLUME /place")
@@ -152,7 +157,11 @@ def stopsignal(stage: Stage, one: Instruction) -> str:
     name = found.upper().removeprefix("SIG")
     known = {one.name.removeprefix("SIG") for one in signal.Signals}
     real_time = re.fullmatch(r"RTMIN(\+\d{1,2})?|RTMAX(-\d{1,2})?", name)
-    if not (known and name in known) and not real_time and not re.fullmatch(r"0*[1-9]\d?", found):
+    if (
+        not (known and name in known)
+        and not real_time
+        and not re.fullmatch(r"-?0*[1-9]\d{0,8}", found)
+    ):
         raise one.error(f"{found!r} is no signal", "write one like SIGTERM or 15")
     stage.config["StopSignal"] = found
     return f"STOPSIGNAL {found}"
@@ -160,7 +169,6 @@ def stopsignal(stage: Stage, one: Instruction) -> str:
 
 def maintainer(stage: Stage, one: Instruction) -> str:
     """MAINTAINER, which is the image's author."""
-    one.flags(())
     stage.rest["author"] = one.value
     return f"MAINTAINER {one.value}"
 
@@ -168,16 +176,17 @@ def maintainer(stage: Stage, one: Instruction) -> str:
 def healthcheck(stage: Stage, one: Instruction) -> str:
     """HEALTHCHECK CMD …, or NONE."""
     kind, *rest = one.value.split(maxsplit=1) or [""]
-    flags = one.flags(("interval", "timeout", "start-period", "start-interval", "retries"))
+    flags = one.flags()
     if kind.upper() == "NONE":
         if rest:
             raise one.error("HEALTHCHECK NONE has nothing after it", "leave that out")
         stage.config["Healthcheck"] = {"Test": ["NONE"]}
         return _healthcheck_text(["NONE"], [0, 0, 0, 0], 0)
-    if kind.upper() != "CMD" or not rest:
+    script = rest[0] if rest else ""
+    command = Instruction(one.line, one.keyword, script, (), script, escape=one.escape).json()
+    if kind.upper() != "CMD" or not script or command == []:
         raise one.error("a command is missing", "write HEALTHCHECK CMD command, or NONE")
-    command = Instruction(one.line, one.keyword, rest[0], (), rest[0], escape=one.escape).json()
-    test = ["CMD-SHELL", rest[0]] if command is None else ["CMD", *command]
+    test = ["CMD-SHELL", script] if command is None else ["CMD", *command]
     names = ("interval", "timeout", "start-period", "start-interval")
     times = [_duration(one, name, flags.get(name, [""])[0]) for name in names]
     retries = flags.get("retries", ["0"])[0]
@@ -222,26 +231,12 @@ def _duration_text(time: int) -> str:
 
 
 def onbuild(stage: Stage, one: Instruction) -> str:
-    """ONBUILD, which the history does not have."""
-    trigger = one.source
-    for document in one.documents:
-        trigger += f"\n{document.content}{document.name}"
-    check_trigger(one, trigger)
-    stage.config["OnBuild"] = [*stage.config.get("OnBuild", []), trigger]
-    return ""
-
-
-def check_trigger(one: Instruction, trigger: str) -> Instruction:
-    """The instruction that an ONBUILD has.
-
-    Raises:
-        BadDockerfile: it has none, several, or one that it may not have.
-    """
-    found = parse(trigger)
-    if len(found) != 1 or found[0].keyword in ("ONBUILD", "FROM", "MAINTAINER"):
+    """ONBUILD, which the history does not have; what it has is read only when it is carried out."""
+    if one.value.split(maxsplit=1)[0].upper() in NO_TRIGGERS:
         raise one.error("ONBUILD has one other instruction, and no FROM", "write ONBUILD RUN …")
-    inner = found[0]
-    return Instruction(**{**inner.__dict__, "line": one.line})
+    documents = "".join(f"\n{each.content}{each.name}" for each in one.documents)
+    stage.config["OnBuild"] = [*stage.config.get("OnBuild", []), one.source + documents]
+    return ""
 
 
 def quoted(texts: Sequence[str]) -> str:

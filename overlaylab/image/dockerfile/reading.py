@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ...errors import BadDockerfile
@@ -25,6 +25,16 @@ KEYWORDS = (
 )
 #: Those that may have here-documents.
 _WITH_DOCUMENTS = ("ADD", "COPY", "RUN")
+#: The options of each keyword: those with a value, and those that may be true or false.
+_OPTIONS: dict[str, tuple[Sequence[str], Sequence[str]]] = {
+    "FROM": (("platform",), ()),
+    "RUN": (("mount", "network", "security", "device"), ()),
+    "COPY": (("chown", "chmod", "exclude", "from"), ("link", "parents")),
+    "ADD": (("chown", "chmod", "exclude", "checksum"), ("link", "unpack", "keep-git-dir")),
+    "HEALTHCHECK": (("interval", "timeout", "start-period", "start-interval", "retries"), ()),
+}
+#: Keywords whose options are passed over, whatever they are (frontend/dockerfile/instructions).
+_CARELESS = ("ARG", "STOPSIGNAL")
 _BLANKS = re.compile(r"[\t\v\f\r ]+")
 _DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$")
 _DOCUMENT = re.compile(r"\d*<<(-?)\s*([^<]*)")
@@ -85,17 +95,16 @@ class Instruction:
         text = shortened(self.text, _INSTRUCTION)
         return BadDockerfile(f"Line {self.line} of the Dockerfile, '{text}': {why}: {remedy}.")
 
-    def flags(self, known: Collection[str], switches: Collection[str] = ()) -> dict[str, list[str]]:
+    def flags(self) -> dict[str, list[str]]:
         """The options: name → its values (``--mount`` may come several times).
-
-        Args:
-            known: those that have a value.
-            switches: those that may have ``true`` or ``false``.
 
         Raises:
             BadDockerfile: one is not known, or its value is missing or wrong.
         """
         found: dict[str, list[str]] = {}
+        known, switches = _OPTIONS.get(self.keyword, ((), ()))
+        if self.keyword in _CARELESS:
+            return found
         for option in self.options:
             name, equal, value = option[2:].partition("=")
             if name not in known and name not in switches:
@@ -150,8 +159,12 @@ class Instruction:
         return next((one for one in self.documents if one.name == found.name), None)
 
 
-def parse(text: str) -> list[Instruction]:
+def parse(text: str, line: int = 1) -> list[Instruction]:
     """The instructions of a Dockerfile.
+
+    Args:
+        text: what is in it.
+        line: the number of its first line.
 
     Raises:
         BadDockerfile: it has none, or one that nobody knows.
@@ -164,13 +177,13 @@ def parse(text: str) -> list[Instruction]:
         raise BadDockerfile(
             f"The Dockerfile is longer than {_LONGEST:,} characters: put scripts into files."
         )
-    found = list(_instructions(text.removeprefix("\ufeff")))
+    found = list(_instructions(text.removeprefix("\ufeff"), line))
     if not found:
         raise BadDockerfile("The Dockerfile has no instruction: begin with 'FROM name'.")
     return found
 
 
-def _instructions(text: str) -> Iterator[Instruction]:
+def _instructions(text: str, line_number: int) -> Iterator[Instruction]:
     lines = text.split("\n")
     escape, at = _directives(lines)
     # A backslash at the end, but not two: that is one backslash (parser.go, setEscapeToken).
@@ -193,7 +206,7 @@ def _instructions(text: str) -> Iterator[Instruction]:
                 break
         joined = "".join(pieces).strip()
         if joined:
-            one = _instruction(first + 1, joined, escape)
+            one = _instruction(line_number + first, joined, escape)
             documents, at = _documents(one, lines, at)
             yield Instruction(**{**one.__dict__, "documents": documents})
 

@@ -79,15 +79,12 @@ class Run:
 
     def __post_init__(self) -> None:
         one = self.one
-        flags = one.flags(("mount", "network", "security", "device"))
+        flags = one.flags()
         if flags.get("security", ["sandbox"]) != ["sandbox"]:
             raise one.error("overlaylab takes no fence away", "write it without --security")
         if "device" in flags:
             raise one.error("overlaylab gives no devices", "write it without --device")
-        network = flags.get("network", ["default"])[0]
-        if network not in ("default", "none", "host"):
-            raise one.error(f"--network={network} is not known", "write none, host or default")
-        self.network = self.around.network and network != "none"
+        self.network = self.around.network and flags.get("network") != ["none"]
         self.command = self._command()
         try:
             expand = lambda text: self.stage.expand(one, text)  # noqa: E731

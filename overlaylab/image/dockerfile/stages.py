@@ -41,7 +41,7 @@ def read_stages(
             raise one.error("nothing is there to build on yet", "begin with FROM")
     if not stages:
         raise BadDockerfile("The Dockerfile has no FROM: begin with the image to build on.")
-    if target is not None and find_stage(stages, target) < 0:
+    if target is not None and target.lower() not in [stage.name for stage in stages if stage.name]:
         raise BadDockerfile(f"The Dockerfile has no stage {target!r}: name one with FROM … AS.")
     variables = _predefined(target or stages[-1].name or "default", args)
     for one in before:
@@ -57,7 +57,7 @@ def read_stages(
         stage.base = _expanded(one, one.words()[0], variables)
         if not stage.base:
             raise one.error("its name is empty", "give the variable a value with args=")
-        flags = one.flags(("platform",))
+        flags = one.flags()
         if "platform" in flags:
             stage.platform = _platform(one, _expanded(one, flags["platform"][0], variables))
     return stages, variables
