@@ -69,7 +69,7 @@ class Built:
             {key: value for key, value in config["config"].items() if value},
             [
                 (str(one.get("created_by", "")), bool(one.get("empty_layer")))
-                for one in config["history"]
+                for one in config["history"] or []  # of nothing it is null
             ],
         )
 
@@ -357,7 +357,7 @@ def _of_oci_layout(place: Path) -> Built:
     (entry,) = json.loads((place / "index.json").read_text())["manifests"]
     manifest = json.loads(blob(entry).read_text())
     layers = []
-    for one in manifest["layers"]:
+    for one in manifest["layers"] or []:
         with blob(one).open("rb") as file:
             layers.append(_entries(file))
     return Built.of(json.loads(blob(manifest["config"]).read_text()), layers)

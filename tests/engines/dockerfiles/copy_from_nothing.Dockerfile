@@ -1,0 +1,2 @@
+FROM corpus/base
+COPY --from= a.txt /a

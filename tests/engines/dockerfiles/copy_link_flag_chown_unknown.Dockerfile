@@ -1,0 +1,2 @@
+FROM corpus/base
+COPY --link --chown=app a.txt /a

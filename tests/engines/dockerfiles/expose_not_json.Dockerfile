@@ -1,0 +1,2 @@
+FROM corpus/base
+EXPOSE ["80", "81"]

@@ -1,0 +1,3 @@
+FROM corpus/base AS u
+COPY --from=u /a /b
+FROM corpus/base

@@ -1,0 +1,2 @@
+FROM corpus/base AS Build
+FROM Build

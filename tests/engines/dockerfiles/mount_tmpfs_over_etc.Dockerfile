@@ -1,0 +1,2 @@
+FROM corpus/base
+RUN --mount=type=tmpfs,target=/etc ls -a /etc > /o

@@ -1,0 +1,3 @@
+FROM corpus/base
+RUN exit 3
+LABEL a=b c

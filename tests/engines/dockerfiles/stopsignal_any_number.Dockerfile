@@ -1,0 +1,3 @@
+FROM corpus/base
+STOPSIGNAL -1
+STOPSIGNAL 500

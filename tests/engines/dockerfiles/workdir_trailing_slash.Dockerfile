@@ -1,0 +1,5 @@
+FROM corpus/base
+WORKDIR /code/
+COPY src/ .
+WORKDIR sub/
+RUN pwd > o
