@@ -25,6 +25,7 @@ from ..overlay import Overlay
 from ..text import Table, Tabular, printable, shortened, size_text
 from ..trees import remove_tree
 from .blob import Blob, decompress
+from .contents import full_name
 from .dockerfile.base import base_image
 from .dockerfile.checks import check, read_trigger
 from .dockerfile.config import INSTRUCTIONS, cleaned
@@ -35,7 +36,7 @@ from .dockerfile.files import Files
 from .dockerfile.reading import Instruction, parse
 from .dockerfile.running import Run, Surroundings
 from .dockerfile.stage import PATH, Stage, clean, digest
-from .dockerfile.stages import find_stage, full_name, read_stages
+from .dockerfile.stages import find_stage, read_stages
 from .dockerfile.users import find_owner
 from .image import Image
 from .model import ImageLayer, new_rest

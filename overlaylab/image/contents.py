@@ -180,13 +180,17 @@ def _named(found: Sequence[Found], name: str) -> list[Found]:
 
 
 def full_name(name: str) -> str:
-    """A name as Docker completes it: ``app`` is ``docker.io/library/app:latest``."""
-    first, slash, _ = name.partition("/")
-    if not slash or not ("." in first or ":" in first or first == "localhost"):
-        name = f"docker.io/{name}" if slash else f"docker.io/library/{name}"
-    name = name.replace("index.docker.io/", "docker.io/", 1)
-    last = name.rpartition("/")[2]
-    return name if ":" in last or "@" in last else f"{name}:latest"
+    """A name as engines complete it: ``app`` is ``docker.io/library/app:latest``.
+
+    The rules are those of distribution/reference, normalize.go.
+    """
+    host, slash, rest = name.partition("/")
+    if not slash or (host != "localhost" and not re.search("[.:A-Z]", host)):
+        host, rest = "docker.io", name
+    if host in ("docker.io", "index.docker.io"):
+        host, rest = "docker.io", rest if "/" in rest else f"library/{rest}"
+    tagged = "@" in rest or ":" in rest.rpartition("/")[2]
+    return f"{host}/{rest}" if tagged else f"{host}/{rest}:latest"
 
 
 def _familiar(name: str) -> str:

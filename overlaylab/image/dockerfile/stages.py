@@ -117,14 +117,3 @@ def find_stage(stages: Sequence[Stage], name: str) -> int:
         return named[-1]
     short = name.isdecimal() and len(name) < 6
     return int(name) if short and int(name) < len(stages) else -1
-
-
-def full_name(name: str) -> str:
-    """The name of an image in full, as engines take it (distribution/reference, normalize.go)."""
-    host, slash, rest = name.partition("/")
-    if not slash or (host != "localhost" and not re.search("[.:A-Z]", host)):
-        host, rest = "docker.io", name
-    if host in ("docker.io", "index.docker.io"):
-        host, rest = "docker.io", rest if "/" in rest else f"library/{rest}"
-    tagged = "@" in rest or ":" in rest.rpartition("/")[2]
-    return f"{host}/{rest}" if tagged else f"{host}/{rest}:latest"
