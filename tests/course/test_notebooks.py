@@ -11,6 +11,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from overlaylab.course.practice.contents import text
+
 from ..helpers import LESSONS
 
 #: %overlay doctor, the shell's own words for a refusal, an image of the reader's own, and how
@@ -154,6 +156,12 @@ def test_its_prose_is_short_and_calm(path: Path) -> None:
         assert not re.search(r"!(?!\[)", re.sub(r"`[^`]*`", "", cell.source)), cell.source
     for cell in cells(path):
         assert len(cell.source.splitlines()) <= 12, cell.source
+
+
+@each_notebook
+def test_answers_and_questions_are_plain_text(path: Path) -> None:
+    """They are shown as they stand: a mark of Markdown would be read as a character."""
+    assert "`" not in str(text(path.name[:2]))
 
 
 @each_notebook
