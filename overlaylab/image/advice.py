@@ -196,11 +196,11 @@ def _both(first: str, second: str) -> str:
 
 
 def files_words(cause: Cause) -> str:
-    """The files of a cause: ``/etc/motd``, or ``2,000 files, mostly in /opt``."""
+    """The files of a cause: ``/etc/motd``, or ``2,000 files (mostly in /opt)``."""
     if cause.files == 1:
         return f"/{printable(cause.place)}"
-    most = ", mostly" if cause.elsewhere else ""
-    return f"{cause.files:,} files{most} in /{printable(cause.place)}"
+    where = f"in /{printable(cause.place)}"
+    return f"{cause.files:,} files " + (f"(mostly {where})" if cause.elsewhere else where)
 
 
 def _left_over(report: Report, call: Named) -> Iterator[Advice]:

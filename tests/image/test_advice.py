@@ -57,7 +57,7 @@ def test_a_few_stray_files_do_not_hide_where_most_are():
     (one,) = causes(made)
     assert (one.files, one.place, one.elsewhere) == (21, "usr/lib/python", 1)
     (said,) = advice(made)
-    assert "deletes 21 files, mostly in /usr/lib/python, which" in said.sentence
+    assert "deletes 21 files (mostly in /usr/lib/python), which" in said.sentence
 
 
 def test_what_explains_most_comes_first_and_the_sum_is_all():
