@@ -423,22 +423,20 @@ def _begin(command: list[str], fence: Fence, undo: contextlib.ExitStack) -> tupl
         directory = seen.merged
     elif fence.pivots and fence.root is not None:
         directory = fence.root.directory
-    with orphans.starting() as scripts:
+    with contextlib.ExitStack() as ours, orphans.starting() as scripts:
+        pipes, (stdout, stderr) = _outputs(identity, undo, ours)
         process = subprocess.Popen(
             command,
             cwd=directory,
             env=environment,
             **identity,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
             start_new_session=True,
             umask=0o022,
         )
         scripts.add(process.pid)
-    assert process.stdout is not None
-    assert process.stderr is not None
-    pipes = (process.stdout, process.stderr)
     traced, at_root = fence.tracer is not None, seen is not None or fence.root is not None
     alone = fence.mounts
     return _Running(process, pipes, ended, alone, traced, at_root, proc, keeper), ending
@@ -450,6 +448,30 @@ def _identity(root: Root) -> dict[str, Any]:
         return {}
     uid, gid = root.identity
     return {"user": uid, "group": gid, "extra_groups": list(root.groups)}
+
+
+def _outputs(
+    identity: Mapping[str, Any], undo: contextlib.ExitStack, ours: contextlib.ExitStack
+) -> tuple[tuple[IO[bytes], IO[bytes]], tuple[int, int]]:
+    """Two pipes: the ends to be read, and those for the script.
+
+    They are the script's user's, who else could not open /dev/stdout (as runc gives them away:
+    libcontainer/init_linux.go, fixStdioPermissions).
+
+    Args:
+        identity: see :func:`_identity`.
+        undo: closes the former, if it comes to that.
+        ours: closes the latter, which the script has got by then.
+    """
+    reading, writing = [], []
+    for _ in range(2):
+        source, target = os.pipe()
+        ours.callback(os.close, target)
+        reading.append(undo.enter_context(os.fdopen(source, "rb")))
+        writing.append(target)
+        if identity:
+            os.fchown(target, identity["user"], identity["group"])
+    return (reading[0], reading[1]), (writing[0], writing[1])
 
 
 def _keep(fence: Fence) -> subprocess.Popen[bytes]:

@@ -303,6 +303,12 @@ def test_a_user_has_its_groups_and_its_home(lab: Lab, base: Image, user: str, sa
     assert read(built, "d/id") == f"{said}\n"
 
 
+def test_a_user_may_open_its_own_outputs(lab: Lab, base: Image):
+    line = "RUN echo hi > /dev/stdout && echo ho > /dev/stderr && echo done > /d/done"
+    built = made(lab, base, f"{USERS}; mkdir -m 777 /d\nUSER app\n{line}")
+    assert read(built, "d/done") == "done\n"
+
+
 def test_a_run_has_devices_processes_and_names_that_are_not_in_the_image(lab: Lab, base: Image):
     script = (
         "test -c /dev/null && test -c /dev/full && echo x > /dev/null\n"
