@@ -242,9 +242,11 @@ class Printer:
             yield ""
         if report.base:
             size = sum(one.bytes for one in report.layers[: report.base])
+            few = report.base == 1
+            what = "layer" if few else f"{report.base} layers"
             yield from self._wrapped(
-                f"The base brings the lowest {report.base} layers, {self._size(size)}: they are "
-                "left out."
+                f"The base brings the lowest {what}, {self._size(size)}: "
+                f"{'it is' if few else 'they are'} left out."
             )
             hidden = sum(
                 one.file.size

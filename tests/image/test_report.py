@@ -415,6 +415,9 @@ def test_a_base_is_left_out(directory: Path, capsys: pytest.CaptureFixture[str])
     assert "Of the base's files 120 B are hidden by layers above" in text
     assert "total        10 B\nvisible      3 B\nreclaimable  7 B  (70.0%)" in text
     assert "layer 3 (" not in text
+    one = image(*layers[:1]).save(directory / "one.oci")
+    said = "The base brings the lowest layer, 110 B: it is left out."
+    assert said in inspect(capsys, whole, "--base", one)
     found = json.loads(inspect(capsys, whole, "--base", base, "--json"))
     assert (found["base_layers"], found["total_bytes"], len(found["layers"])) == (2, 10, 5)
     assert [one["path"] for one in found["reclaimable"]] == ["d"]
