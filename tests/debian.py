@@ -5,12 +5,13 @@ Only the standard library, so that any Python 3.11 can run what needs nothing el
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import tempfile
 from pathlib import Path
 
-MIRROR = "http://deb.debian.org/debian"
 _KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 
 
@@ -18,7 +19,7 @@ def unpack(
     target: Path,
     suite: str,
     *names: str,
-    mirror: str = MIRROR,
+    mirror: str = "",
     only: str = "",
     architecture: str = "",
 ) -> None:
@@ -28,13 +29,14 @@ def unpack(
         target: a directory, which is made.
         suite: as in ``sid``.
         names: of the packages.
-        mirror: the address of Debian's archive.
+        mirror: the address of Debian's archive; that which debootstrap takes if it is not said.
         only: a regular expression; leave out the packages whose whole name is not so.
         architecture: as in ``amd64``; that of the machine if it is not said.
 
     Raises:
         CalledProcessError: apt or dpkg failed, and has said why on stderr.
     """
+    mirror = mirror or _usual_mirror()
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as directory:
         place = Path(directory)
@@ -54,3 +56,11 @@ def unpack(
         subprocess.run([*apt, "download", *wanted], check=True, cwd=place)
         for package in sorted(place.glob("*.deb")):
             subprocess.run(["dpkg", "-x", package, target], check=True)
+
+
+def _usual_mirror() -> str:
+    """The archive that debootstrap takes: the machine's own may be another distribution's."""
+    script = Path(shutil.which("debootstrap", path=f"{os.defpath}:/usr/sbin") or "debootstrap")
+    match = re.search(r'^DEF_MIRROR="(.+)"$', script.read_text(), re.MULTILINE)
+    assert match is not None, f"{script} names no archive: give one"
+    return match[1]

@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from ..debian import MIRROR, unpack
+from ..debian import unpack
 
 #: Where the engine is, if it is not said.
 PLACE = Path(
@@ -26,7 +26,7 @@ PLACE = Path(
 _PACKAGES = ("docker.io", "docker-cli", "docker-buildx")
 
 
-def make(place: Path, mirror: str = MIRROR) -> None:
+def make(place: Path, mirror: str = "") -> None:
     """Unpack the engine in `place`, unless it is there; two at a time do not do it twice."""
     place.parent.mkdir(parents=True, exist_ok=True)
     with open(place.with_name(f"{place.name}.lock"), "w") as lock:
