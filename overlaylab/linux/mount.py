@@ -28,7 +28,7 @@ from . import syscalls
 from .users import in_user_namespace
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
-MS_BIND, MS_REC, MS_PRIVATE = 0x1000, 0x4000, 1 << 18
+MS_BIND, MS_MOVE, MS_REC, MS_PRIVATE = 0x1000, 0x2000, 0x4000, 1 << 18
 UMOUNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
 
 _FSOPEN_CLOEXEC = _FSMOUNT_CLOEXEC = 1
@@ -343,6 +343,15 @@ def bind(source: str, target: str, *, recursive: bool = False) -> None:
         OSError: with the kernel's errno.
     """
     syscalls.mount(source, target, None, MS_BIND | (MS_REC if recursive else 0))
+
+
+def move(source: str, target: str) -> None:
+    """Move what is mounted at `source` to `target`.
+
+    Raises:
+        OSError: with the kernel's errno.
+    """
+    syscalls.mount(source, target, None, MS_MOVE)
 
 
 def make_private() -> None:

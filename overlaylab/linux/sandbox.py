@@ -413,7 +413,9 @@ def _begin(command: list[str], fence: Fence, undo: contextlib.ExitStack) -> tupl
         keeper = _keep(fence)
         undo.callback(_dismiss, keeper)
         proc = _has_proc(keeper)
-        _pivot(fence.writable)
+        if not _pivot(fence.writable) and proc:
+            mount.unmount("/proc", detach=True)  # in it the keeper's root could be seen
+            proc = False
     tmp, seen = _enter(fence)
     environment = _environment(fence, tmp)
     directory = fence.writable
@@ -521,12 +523,24 @@ def _dismiss(keeper: subprocess.Popen[bytes]) -> None:
     keeper.wait()
 
 
-def _pivot(root: str) -> None:
-    """Make the directory `root`, on which something is mounted, all that there is to see."""
+def _pivot(root: str) -> bool:
+    """Make the directory `root`, on which something is mounted, all that there is to see.
+
+    Returns:
+        False if what was the root is still there, covered: Docker's profile lets nobody call
+        pivot_root(2) in a container, and whoever may mount can move a mount onto the root instead.
+        Nothing that climbs gets below it, for ``..`` ends there (fs/namei.c, choose_mountpoint).
+    """
     os.chdir(root)
-    syscalls.pivot_root(".", ".")  # what was the root is mounted on it then (pivot_root(2))
+    try:
+        syscalls.pivot_root(".", ".")  # what was the root is mounted on it then (pivot_root(2))
+    except PermissionError:
+        mount.move(".", "/")
+        os.chroot(".")  # of this thread alone
+        return False
     mount.unmount(".", detach=True)
     os.chdir("/")
+    return True
 
 
 def _end(running: _Running) -> None:

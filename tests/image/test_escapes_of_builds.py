@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import os
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 from overlaylab import Image, Lab
 from overlaylab.errors import BadDockerfile
 from overlaylab.image.build import base_image, build
-from overlaylab.linux import sandbox
+from overlaylab.linux import sandbox, syscalls
 
 from ..helpers import processes, tree
 from ..linux.escapes import WRITES, filled
@@ -206,6 +207,26 @@ def test_a_run_gets_nowhere(builder: Lab, base: Image, out: Path, script: str):
         bystander.kill()
     assert not Path("/tmp", mark).exists()
     assert processes("/bin/sleep", seconds) == []
+
+
+@pytest.mark.parametrize("builder", ["kernel"], indirect=True)
+@pytest.mark.parametrize("script", RUN.values(), ids=RUN.keys())
+def test_a_run_gets_nowhere_in_a_container_of_docker(
+    builder: Lab, base: Image, out: Path, script: str, monkeypatch: pytest.MonkeyPatch
+):
+    """Where nobody may call pivot_root(2)."""
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EPERM, "pivot_root was refused")
+
+    monkeypatch.setattr(syscalls, "pivot_root", refused)
+    test_a_run_gets_nowhere(builder, base, out, script)
+    built = build(
+        builder, "FROM base\nRUN ls / > /names; ls /proc >> /names", images={"base": base}
+    )
+    names = (built.layers[0].path / "names").read_text().split()
+    assert {"bin", "file", "link"} <= {*names}  # it runs, in the image, and sees no processes
+    assert "self" not in names
 
 
 @pytest.mark.parametrize("lines", COPY.values(), ids=COPY.keys())
