@@ -626,7 +626,7 @@ def test_the_other_commands_of_the_wheel(installed: Path, directory: Path, kerne
     said = run(overlaylab, "diff", web.upper, "--lower", base.path, cwd=directory)
     assert said == "whiteout  old\n"
     Image.from_layers([base]).save(directory / "image", format="oci")
-    assert "layer1" in run(overlaylab, "inspect", "image", cwd=directory)
+    assert "visible      1 B" in run(overlaylab, "inspect", "image", cwd=directory)
 
 
 def test_the_wheel_without_the_extra_says_what_is_missing(wheel: Path, tmp_path: Path) -> None:
