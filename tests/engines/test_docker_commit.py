@@ -290,7 +290,9 @@ def test_what_docker_history_calls_the_size_of_a_layer(any_docker: Docker, by_do
         block, directory = os.statvfs(any_docker.data).f_frsize, blocks_of_a_directory(any_docker)
         files = [-(-entry.size // block) * block for entry in layer if entry.type == REGTYPE]
         directories = ["/", *(entry.path for entry in layer if entry.type == DIRTYPE)]
-        assert top == sum(files) + len(directories) * directory
+        counted = sum(files) + len(directories) * directory
+        # A large file that lies in several places takes a block more, for where they are.
+        assert 0 <= top - counted <= len(files) * block
 
 
 def blocks_of_a_directory(docker: Docker) -> int:

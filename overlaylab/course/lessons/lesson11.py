@@ -97,7 +97,7 @@ def _packed(blobs: Collection[str], ids: Collection[str]) -> str:
 def _upper(now: Recording) -> str:
     inspected, mounted, _, files = now.outputs[1:]
     upper = next((line for line in mounted.splitlines() if line.startswith("upperdir=")), "")
-    if upper and files.strip() == f"{upper.removeprefix('upperdir=')}/new":
+    if upper and files.strip() == f"{upper.removeprefix('upperdir=')}/box-wrote":
         return "b"
     return "a" if '"Data":null' in inspected else "c"
 
