@@ -157,7 +157,7 @@ def test_an_image_that_does_not_fit_on_the_disk(lab: Lab, directory: Path):
     [
         ("ARG A=1", "has no FROM"),
         ("FROM b\nENV A=\ud800", "half a character"),
-        ("FROM b\nCOPY --chown=99999999999:1 f /z", "cannot be done"),
+        ("FROM b\nCOPY --chmod=99999999999 f /z", "is no mode"),
         ("FROM b\nWORKDIR /" + "x" * 300, "File name too long"),
         ("FROM b\nADD " + "[" * 30_000, "line 2|Line 2"),
     ],

@@ -526,18 +526,19 @@ class _Builder:
         key = digest(key, one.keyword, stage.directory, stage.user, *besides)
         cached = key in self._known.layers
         if not cached:
-            with self._mounted(layers) as web:
-                work(web)
-                name = f"{one.keyword.lower()}{len(self._known.layers) + 1}"
-                layer = web.commit(name)
+            made = None
             try:
-                for path in unchanged(layer, layers[::-1]):
-                    place = layer.path / path
+                with self._mounted(layers) as web:
+                    work(web)
+                    made = web.commit(f"{one.keyword.lower()}{len(self._known.layers) + 1}")
+                for path in unchanged(made, layers[::-1]):
+                    place = made.path / path
                     (os.unlink if place.is_symlink() or not place.is_dir() else os.rmdir)(place)
             except BaseException:
-                self._lab.remove_layer(name)
+                if made is not None:
+                    self._lab.remove_layer(made.name)
                 raise
-            self._known.layers[key] = layer
+            self._known.layers[key] = made
         layer = self._known.layers[key]
         stage.key = digest(stage.key, key)
         stage.layers.append(layer)
