@@ -6,12 +6,11 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ...errors import BadDockerfile
-from ..model import new_rest
+from ..model import ARCHITECTURES, new_rest
 from . import words
 from .reading import Instruction
 from .stage import Stage
 
-_ARCHITECTURES = {"x86_64": "amd64", "x86-64": "amd64", "aarch64": "arm64"}
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9-_.]*")
 
 
@@ -101,7 +100,7 @@ def _platform(one: Instruction, text: str) -> str:
         known = ("linux", "windows", "darwin", "freebsd")
         own = str(new_rest(0)["architecture"])
         parts = [parts[0], own] if parts[0] in known else ["linux", parts[0]]
-    parts[1] = _ARCHITECTURES.get(parts[1], parts[1])
+    parts[1] = ARCHITECTURES.get(parts[1], parts[1])
     return "/".join(parts)
 
 
