@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import itertools
 import os
 import re
 import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -223,17 +223,12 @@ def _sayer(say: Say) -> Say:
     return lambda what: say("\n".join(map(no_command, str(what).split("\n"))))
 
 
-@contextlib.contextmanager
 def _opened(
     options: argparse.Namespace, name: str, *, again: bool = False, tag: str | None = None
-) -> Iterator[Image]:
+) -> AbstractContextManager[Image]:
     from .image.source import opened
 
-    with contextlib.ExitStack() as stack:
-        with in_words("The image could not be read", _READABLE):
-            found = opened(name, tag=tag, platform=options.platform, again=again)
-            image = stack.enter_context(found)
-        yield image
+    return opened(name, tag=tag, platform=options.platform, again=again)
 
 
 def _inspect(options: argparse.Namespace, say: Say) -> int:

@@ -338,12 +338,9 @@ def report(
         pushed: compress the layers that are not, to know what a registry would have of them, as
             Docker does when it pushes (gzip, level 6). It takes a second for some 30 MB.
     """
-    steps = [
-        (step, words)
-        for step, (words, layer) in enumerate(image.instructions(), 1)
-        if layer is not None
-    ]
-    unknown = len(image.instructions()) - len(image.history)
+    made_by = image.instructions()
+    steps = [(step, words) for step, (words, layer) in enumerate(made_by, 1) if layer is not None]
+    unknown = len(made_by) - len(image.history)
     view, figures = View(), DiveFigures() if dive else None
     layers: list[LayerReport] = []
     # A small file may name a layer hundreds of times: it is read once.
