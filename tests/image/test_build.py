@@ -303,6 +303,16 @@ def test_a_user_has_its_groups_and_its_home(lab: Lab, base: Image, user: str, sa
     assert read(built, "d/id") == f"{said}\n"
 
 
+@pytest.mark.parametrize(
+    ("written", "usual"),
+    [("amd64", "amd64"), ("linux/x86_64", "amd64"), ("aarch64", "arm64"), ("linux/i386", "386")],
+)
+def test_a_platform_is_named_as_images_name_it(lab: Lab, written: str, usual: str):
+    """containerd's platforms, database.go, normalizeArch."""
+    built = build(lab, f"FROM --platform={written} scratch\nENV A=1")
+    assert built.image.platform == f"linux/{usual}"
+
+
 def test_a_user_may_open_its_own_outputs(lab: Lab, base: Image):
     line = "RUN echo hi > /dev/stdout && echo ho > /dev/stderr && echo done > /d/done"
     built = made(lab, base, f"{USERS}; mkdir -m 777 /d\nUSER app\n{line}")
